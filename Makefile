@@ -1,0 +1,20 @@
+.PHONY: setup demo test gates
+.DEFAULT_GOAL := setup
+
+export PYTHON
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@.venv/bin/screenalyzer demo --data-root data
+
+test: setup
+	@.venv/bin/python -m pytest
+
+gates: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@.venv/bin/python tools/sizes.py

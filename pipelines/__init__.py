@@ -1,0 +1,1 @@
+"""Stages over the domain, and the wiring that lays them on a Ray cluster."""

@@ -1,0 +1,50 @@
+"""The contract of a stage: a function over files that is safe to run again.
+
+A stage's marker carries a fingerprint of its name, its version, its settings and the fingerprint of the
+stage before it. So a changed setting runs again what it must, and nothing more.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from screenalyzer import artifacts
+from screenalyzer.artifacts import EpisodePaths
+from screenalyzer.settings import Settings
+
+StageFunction = Callable[[EpisodePaths, Settings], list[Path]]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the main job.
+
+    Attributes:
+        name: as in markers, progress and queues.
+        version: raised when the code gives another result for the same input.
+        run: writes the outputs and returns their paths.
+        settings: what of the settings the result depends on.
+    """
+
+    name: str
+    version: int
+    run: StageFunction
+    settings: Callable[[Settings], object]
+
+    def fingerprint(self, upstream: str, settings: Settings) -> str:
+        """What the outputs are made from."""
+        return artifacts.fingerprint(self.name, self.version, self.settings(settings), upstream)
+
+
+def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: str) -> str:
+    """Run a stage unless its marker says that this very result is there.
+
+    Returns:
+        The stage's fingerprint, the `upstream` of the next one.
+    """
+    made_from = stage.fingerprint(upstream, settings)
+    marker = paths.marker(stage.name)
+    if not artifacts.is_done(marker, made_from):
+        marker.unlink(missing_ok=True)
+        artifacts.mark_done(marker, made_from, stage.run(paths, settings))
+    return made_from

@@ -1,0 +1,142 @@
+"""The one schema of every Parquet artifact.
+
+Times are integer milliseconds of the source's own clock. Boxes are x1, y1, x2, y2 in pixels of the
+displayed source frame (rotation and pixel aspect applied). A table that does not match its schema is
+never written and never silently read.
+"""
+
+from typing import Final
+
+import pyarrow as pa
+
+SCHEMA_VERSION: Final = "1"
+
+_BBOX = pa.list_(pa.float32(), 4)
+_LANDMARKS = pa.list_(pa.float32(), 10)
+_EMBEDDING = pa.list_(pa.float32())
+
+
+def _schema(name: str, fields: list[tuple[str, pa.DataType]]) -> pa.Schema:
+    metadata = {"schema": name, "schema_version": SCHEMA_VERSION}
+    return pa.schema([pa.field(n, t) for n, t in fields], metadata=metadata)
+
+
+MANIFEST: Final = _schema(
+    "manifest", [("frame_index", pa.int64()), ("ts_ms", pa.int64()), ("scene_id", pa.int32())]
+)
+
+CHUNK_FRAMES: Final = _schema(
+    "chunk_frames",
+    [
+        ("pts", pa.int64()),  # ticks of the stream's time base
+        ("ts_ms", pa.int64()),
+        ("sampled", pa.bool_()),
+        # Difference to the frame before; null on a chunk's first frame, whose neighbour is in another chunk.
+        ("delta_luma", pa.float32()),
+        ("delta_hist", pa.float32()),
+        ("luma", pa.float32()),  # mean luma, 0..1
+        ("thumb", pa.binary()),  # tiny frame, on a chunk's first and last frame alone
+    ],
+)
+
+CHUNK_FACES: Final = _schema(
+    "chunk_faces",
+    [
+        ("det_id", pa.string()),
+        ("pts", pa.int64()),
+        ("ts_ms", pa.int64()),
+        ("bbox", _BBOX),
+        ("conf", pa.float32()),
+        ("landmarks", _LANDMARKS),
+        ("sharpness", pa.float32()),
+        ("size", pa.float32()),
+        ("pose", pa.float32()),
+        ("exposure", pa.float32()),
+        ("visibility", pa.float32()),
+        ("quality", pa.float32()),
+        ("embedding", _EMBEDDING),
+        ("crop", pa.binary()),  # JPEG of the face with a margin
+    ],
+)
+
+DETECTIONS: Final = _schema(
+    "detections",
+    [
+        ("det_id", pa.string()),
+        ("frame_index", pa.int64()),
+        ("ts_ms", pa.int64()),
+        ("scene_id", pa.int32()),
+        ("bbox", _BBOX),
+        ("conf", pa.float32()),
+        ("landmarks", _LANDMARKS),
+        ("quality", pa.float32()),
+    ],
+)
+
+EMBEDDINGS: Final = _schema(
+    "embeddings",
+    [
+        ("det_id", pa.string()),
+        ("track_id", pa.string()),
+        ("ts_ms", pa.int64()),
+        ("embedding", _EMBEDDING),
+        ("bbox", _BBOX),
+        ("conf", pa.float32()),
+        ("quality", pa.float32()),
+    ],
+)
+
+CLUSTERS: Final = _schema(
+    "clusters",
+    [
+        ("cluster_id", pa.string()),
+        ("name", pa.string()),  # null until a person or the facebank names it
+        ("member_count", pa.int32()),
+        ("intra_variance", pa.float32()),
+        ("rep_crop", pa.string()),  # path below the data root
+        ("low_conf", pa.bool_()),
+    ],
+)
+
+MEMBERS: Final = _schema(
+    "members", [("cluster_id", pa.string()), ("track_id", pa.string()), ("score", pa.float32())]
+)
+
+MERGE_SUGGESTIONS: Final = _schema(
+    "merge_suggestions",
+    [
+        ("cluster_a", pa.string()),
+        ("cluster_b", pa.string()),
+        ("similarity", pa.float32()),
+        ("rank", pa.int32()),
+    ],
+)
+
+TOTALS: Final = _schema(
+    "totals",
+    [
+        ("person_name", pa.string()),
+        ("total_ms", pa.int64()),
+        ("appearances", pa.int32()),
+        ("percent", pa.float64()),  # of the episode's duration
+        ("first_ms", pa.int64()),
+        ("last_ms", pa.int64()),
+    ],
+)
+
+FACEBANK_PEOPLE: Final = _schema(
+    "facebank_people", [("person_id", pa.string()), ("name", pa.string()), ("face_count", pa.int32())]
+)
+
+FACEBANK_EMBEDDINGS: Final = _schema(
+    "facebank_embeddings",
+    [
+        ("person_id", pa.string()),
+        ("episode", pa.string()),
+        ("track_id", pa.string()),
+        ("det_id", pa.string()),
+        ("embedder", pa.string()),
+        ("embedding", _EMBEDDING),
+        ("crop", pa.binary()),
+    ],
+)
