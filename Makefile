@@ -18,3 +18,4 @@ gates: setup
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/python tools/sizes.py
+	@.venv/bin/python tools/settings_doc.py --check

@@ -1,5 +1,6 @@
 """What the stages of one episode share: the request, the probed source, the sampled grid and the faces."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,10 @@ import pyarrow as pa
 
 from screenalyzer import artifacts, schemas
 from screenalyzer.artifacts import EpisodePaths
-from screenalyzer.types import Observations, SampleGrid, Span, VideoInfo
+from screenalyzer.errors import ArtifactError
+from screenalyzer.types import EmbedderId, Observations, SampleGrid, Span, Track, VideoInfo
+
+EMBEDDER_KEY = "embedder"
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ def load_grid(paths: EpisodePaths) -> SampleGrid:
 
 def load_detections(paths: EpisodePaths) -> pa.Table:
     """Read all detection parts as one table, sorted by time and id."""
-    parts = [artifacts.read_table(p, schemas.DETECTIONS) for p in sorted(paths.detections.glob("part-*.parquet"))]
+    parts = [
+        artifacts.read_table(p, schemas.DETECTIONS) for p in sorted(paths.detections.glob("part-*.parquet"))
+    ]
     table = pa.concat_tables(parts) if parts else schemas.DETECTIONS.empty_table()
     return table.sort_by([("ts_ms", "ascending"), ("det_id", "ascending")])
 
@@ -87,3 +93,90 @@ def observations(detections: pa.Table, embeddings: np.ndarray) -> Observations:
         quality=detections["quality"].to_numpy(),
         embeddings=embeddings,
     )
+
+
+def chunk_faces(paths: EpisodePaths, columns: list[str]) -> pa.Table:
+    """Columns of the faces of all chunks of the current manifest, in the order of the detections."""
+    parts = [
+        artifacts.read_table(
+            paths.chunk_faces(int(part.stem.removeprefix("part-"))), schemas.CHUNK_FACES, columns
+        )
+        for part in sorted(paths.detections.glob("part-*.parquet"))
+    ]
+    return pa.concat_tables(parts).sort_by([("ts_ms", "ascending"), ("det_id", "ascending")])
+
+
+def embedder_of(table: pa.Table) -> EmbedderId:
+    """Which embedder made the vectors of a table.
+
+    Raises:
+        ArtifactError: the table does not say.
+    """
+    try:
+        return EmbedderId.from_json((table.schema.metadata or {})[EMBEDDER_KEY.encode()])
+    except (KeyError, ValueError) as e:
+        raise ArtifactError(
+            "the embeddings do not say which embedder made them. Process the episode again."
+        ) from e
+
+
+def save_tracks(paths: EpisodePaths, tracks: Sequence[Track]) -> None:
+    """Write tracks.json; the members of a track are in embeddings.parquet."""
+    rows = [
+        {
+            "track_id": t.track_id,
+            "scene_id": t.scene_id,
+            "start_ms": t.start_ms,
+            "end_ms": t.end_ms,
+            "count": t.count,
+            "stitch_score": round(t.stitch_score, 4),
+            "mean_conf": round(t.mean_conf, 4),
+            "partial": t.partial,
+        }
+        for t in tracks
+    ]
+    artifacts.write_json(paths.tracks, {"schema_version": schemas.SCHEMA_VERSION, "tracks": rows})
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """An episode after tracking.
+
+    Attributes:
+        obs: all its faces.
+        tracks: whose members point into obs.
+        embedder: what made the vectors.
+    """
+
+    obs: Observations
+    tracks: tuple[Track, ...]
+    embedder: EmbedderId
+
+
+def load_tracked(paths: EpisodePaths) -> Tracked:
+    """Read what the tracking stage wrote.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    table = artifacts.read_table(paths.embeddings, schemas.EMBEDDINGS)
+    embedder = embedder_of(table)
+    obs = observations(load_detections(paths), column(table, "embedding", embedder.dim))
+    members: dict[str, list[int]] = {}
+    for row, track_id in enumerate(table["track_id"].to_pylist()):
+        if track_id is not None:
+            members.setdefault(track_id, []).append(row)
+    tracks = tuple(
+        Track(
+            track_id=r["track_id"],
+            scene_id=r["scene_id"],
+            start_ms=r["start_ms"],
+            end_ms=r["end_ms"],
+            members=np.asarray(members[r["track_id"]], dtype=np.int64),
+            stitch_score=r["stitch_score"],
+            mean_conf=r["mean_conf"],
+            partial=r["partial"],
+        )
+        for r in artifacts.read_json(paths.tracks)["tracks"]
+    )
+    return Tracked(obs, tracks, embedder)

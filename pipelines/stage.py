@@ -23,17 +23,17 @@ class Stage:
         name: as in markers, progress and queues.
         version: raised when the code gives another result for the same input.
         run: writes the outputs and returns their paths.
-        settings: what of the settings the result depends on.
+        depends_on: what of the settings, and of files outside the episode, the result depends on.
     """
 
     name: str
     version: int
     run: StageFunction
-    settings: Callable[[Settings], object]
+    depends_on: Callable[[EpisodePaths, Settings], object]
 
-    def fingerprint(self, upstream: str, settings: Settings) -> str:
+    def fingerprint(self, paths: EpisodePaths, settings: Settings, upstream: str) -> str:
         """What the outputs are made from."""
-        return artifacts.fingerprint(self.name, self.version, self.settings(settings), upstream)
+        return artifacts.fingerprint(self.name, self.version, self.depends_on(paths, settings), upstream)
 
 
 def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: str) -> str:
@@ -42,7 +42,7 @@ def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: s
     Returns:
         The stage's fingerprint, the `upstream` of the next one.
     """
-    made_from = stage.fingerprint(upstream, settings)
+    made_from = stage.fingerprint(paths, settings, upstream)
     marker = paths.marker(stage.name)
     if not artifacts.is_done(marker, made_from):
         marker.unlink(missing_ok=True)

@@ -174,9 +174,12 @@ class EpisodePaths:
         return path.relative_to(self.root).as_posix()
 
     def purge(self) -> None:
-        """Remove everything computed for the episode."""
-        shutil.rmtree(self.outputs, ignore_errors=True)
+        """Remove everything computed for the episode, but the audit log, which tells that it was there."""
         shutil.rmtree(self.harvest, ignore_errors=True)
+        if self.outputs.is_dir():
+            for child in self.outputs.iterdir():
+                if child != self.audit.parent:
+                    shutil.rmtree(child) if child.is_dir() else child.unlink()
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -277,8 +280,12 @@ def sha256_file(path: Path) -> str:
 
 def fingerprint(*parts: object) -> str:
     """Hex digest of what something is made from: settings, ids, digests; equal parts give equal digests."""
-    plain = [p.model_dump(mode="json") if isinstance(p, BaseModel) else p for p in parts]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
+    text = json.dumps(parts, sort_keys=True, default=_plain)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
 def mark_done(marker: Path, made_from: str, outputs: Iterable[Path]) -> None:

@@ -96,3 +96,7 @@ class InferenceError(ScreenalyzerError):
 
 class SettingsError(InputError):
     """A setting is out of range or contradicts another."""
+
+
+class DemoAssetsError(ScreenalyzerError):
+    """The pictures that the demo season is drawn from are not installed."""

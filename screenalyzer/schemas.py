@@ -30,12 +30,13 @@ CHUNK_FRAMES: Final = _schema(
     [
         ("pts", pa.int64()),  # ticks of the stream's time base
         ("ts_ms", pa.int64()),
+        ("end_ms", pa.int64()),  # when the next frame is due
         ("sampled", pa.bool_()),
         # Difference to the frame before; null on a chunk's first frame, whose neighbour is in another chunk.
-        ("delta_luma", pa.float32()),
-        ("delta_hist", pa.float32()),
-        ("luma", pa.float32()),  # mean luma, 0..1
-        ("thumb", pa.binary()),  # tiny frame, on a chunk's first and last frame alone
+        ("delta_luma", pa.float32()),  # mean absolute, 0..1
+        ("delta_chroma", pa.float32()),  # mean absolute, 0..1
+        ("delta_form", pa.float32()),  # 1 - correlation after the best small shift, 0..1
+        ("thumb", pa.binary()),  # tiny picture of a chunk's first and last frame, and on both sides of a jump
     ],
 )
 
@@ -95,6 +96,8 @@ CLUSTERS: Final = _schema(
         ("intra_variance", pa.float32()),
         ("rep_crop", pa.string()),  # path below the data root
         ("low_conf", pa.bool_()),
+        ("reason", pa.string()),  # why low_conf; empty where it is not
+        ("named_by", pa.string()),  # person, facebank, or null
     ],
 )
 
@@ -137,6 +140,8 @@ FACEBANK_EMBEDDINGS: Final = _schema(
         ("det_id", pa.string()),
         ("embedder", pa.string()),
         ("embedding", _EMBEDDING),
-        ("crop", pa.binary()),
+        ("crop", pa.binary()),  # JPEG of the face with a margin
+        ("crop_bbox", _BBOX),  # the face in pixels of the crop, so that any embedder can align it again
+        ("crop_landmarks", _LANDMARKS),
     ],
 )

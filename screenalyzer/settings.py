@@ -28,7 +28,12 @@ class VideoSettings(Slice):
 class ShotSettings(Slice):
     """When two frames belong to different shots."""
 
-    min_shot_ms: int = Field(120, ge=0)
+    min_shot_ms: int = Field(120, ge=0, description="two jumps closer than this are a flash or one cut")
+    min_form: float = Field(0.05, gt=0, le=1, description="least change of form, 1 - correlation, of any cut")
+    sure_form: float = Field(0.22, gt=0, le=1, description="change of form that is a cut also among motion")
+    sure_ratio: float = Field(2.0, ge=1, description="... if it exceeds the neighbourhood this many times")
+    quiet_ratio: float = Field(5.0, ge=1, description="how far a lesser change must exceed it")
+    min_change: float = Field(0.012, ge=0, description="least change of light and colour of a lesser cut, 0..1")
 
 
 class DetectSettings(Slice):
@@ -52,6 +57,7 @@ class TrackSettings(Slice):
     """Association of detections within a shot."""
 
     max_gap_ms: int = Field(1500, ge=0, description="longest gap a stitch bridges")
+    min_stitch_score: float = Field(0.8, gt=0, lt=1, description="certainty that a gap is bridged at, 0..1")
     samples_per_track: int = Field(5, ge=1, le=50)
 
 
@@ -59,16 +65,18 @@ class ClusterSettings(Slice):
     """Grouping of tracks into people."""
 
     backend: Literal["auto", "cpu", "gpu"] = "auto"
+    max_suggestions: int = Field(50, ge=0, description="merge suggestions an episode, at most")
+    min_suggested_similarity: float = Field(0.05, ge=0, le=1)
 
 
 class ScreenTimeRules(Slice):
     """Rule set version 1; times in milliseconds."""
 
     version: Literal[1] = 1
-    fuse_gap_ms: int = Field(2000, ge=0)
-    min_interval_ms: int = Field(500, ge=0)
-    partial_min_conf: float = Field(0.7, ge=0, le=1)
-    partial_min_ms: int = Field(1000, ge=0)
+    fuse_gap_ms: int = Field(default=2000, ge=0)
+    min_interval_ms: int = Field(default=500, ge=0)
+    partial_min_conf: float = Field(default=0.7, ge=0, le=1)
+    partial_min_ms: int = Field(default=1000, ge=0)
 
 
 class RaySettings(Slice):

@@ -1,6 +1,7 @@
 """The types that cross module borders. Many of a thing are columns; few of a thing are objects."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -45,6 +46,11 @@ class VideoInfo:
         end_pts: end of the last frame, in ticks.
         frame_count: packets of the video stream; an estimate of frames until they are decoded.
         keyframe_pts: presentation times of the keyframes, ascending, in ticks.
+        stream_index: the stream in the container, the best one where there are several.
+        frame_ticks: usual time from one frame to the next, in ticks.
+        constant_rate: nearly every frame comes after the usual time, so a longer wait is a loss.
+        interlaced: the first frame is flagged interlaced.
+        decode_order_only: the container holds no presentation times (AVI): frames are timed by their order.
     """
 
     path: str
@@ -60,6 +66,11 @@ class VideoInfo:
     end_pts: int
     frame_count: int
     keyframe_pts: tuple[int, ...]
+    stream_index: int = 0
+    frame_ticks: int = 1
+    constant_rate: bool = True
+    interlaced: bool = False
+    decode_order_only: bool = False
 
     @property
     def fps(self) -> float:
@@ -122,8 +133,24 @@ class EmbedderId:
     weights_sha256: str
 
     def __str__(self) -> str:
-        """One token for file metadata and messages."""
+        """One token for messages and fingerprints."""
         return f"{self.name}-{self.dim}-{self.weights_sha256[:12]}"
+
+    def to_json(self) -> str:
+        """Everything, for the metadata of files."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "EmbedderId":
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        try:
+            return cls(**json.loads(text))
+        except TypeError as e:
+            raise ValueError(f"{text!r} is no embedder id") from e
 
 
 @dataclass(frozen=True)
@@ -252,9 +279,11 @@ class Constraints:
         cannot_link: pairs that are never one person.
         labels: track id to the name a person gave it.
         not_faces: track ids that are no face.
+        not_named: pairs of track id and a name that a person said it is not.
     """
 
     must_link: frozenset[tuple[str, str]] = frozenset()
     cannot_link: frozenset[tuple[str, str]] = frozenset()
     labels: dict[str, str] = field(default_factory=dict)
     not_faces: frozenset[str] = frozenset()
+    not_named: frozenset[tuple[str, str]] = frozenset()

@@ -1,0 +1,73 @@
+"""Joining a Ray cluster that is there, or starting a local one that does not starve."""
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+
+import ray
+from ray.data import DataContext
+
+from pipelines.layout import Layout, plan_layout
+from screenalyzer.settings import RaySettings
+
+# Above the slowest cold start of a replica; Ray Data's own default waits half an hour.
+_NO_PROGRESS_S = 300
+
+# Each of these sets its own level when it is imported, whatever its parent says.
+_CHATTY = ("ray", "ray.data", "ray.serve", "ray._private.authentication.authentication_token_setup")
+
+_WORKER_ENV = {"OMP_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1", "KMP_WARNINGS": "0"}
+
+
+@contextmanager
+def cluster(cfg: RaySettings) -> Iterator[Layout]:
+    """Connect for the time of the block, and say what each part gets.
+
+    With RAY_ADDRESS set the cluster there is used and left as it is; otherwise a local one is started and
+    stopped again. A connection that already exists is used.
+    """
+    scratch = None
+    for chatty in _CHATTY:
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    if not ray.is_initialized():
+        # Set before Ray is asked: its own variable would send the usage of a private service elsewhere.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        scratch = None if os.environ.get("RAY_ADDRESS") else _start_local(cfg)
+        if scratch is None:
+            ray.init(
+                logging_level=logging.WARNING, log_to_driver=False, runtime_env={"env_vars": _WORKER_ENV}
+            )
+    try:
+        context = DataContext.get_current()
+        context.execution_no_progress_timeout_s = _NO_PROGRESS_S
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        resources = ray.cluster_resources()
+        yield plan_layout(cfg, resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+    finally:
+        if scratch is not None:
+            ray.shutdown()
+            rmtree(scratch, ignore_errors=True)
+
+
+def _start_local(cfg: RaySettings) -> Path:
+    # Ray's sockets lie below this folder and their paths may have 107 characters at most.
+    scratch = Path(tempfile.mkdtemp(prefix="scr-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    ray.init(
+        address="local",
+        _node_ip_address="127.0.0.1",
+        num_cpus=cfg.num_cpus or max(2, os.cpu_count() or 2),
+        num_gpus=0 if cfg.device == "cpu" else None,
+        object_store_memory=cfg.object_store_mb << 20,
+        include_dashboard=False,
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+        runtime_env={"env_vars": _WORKER_ENV},
+        _temp_dir=str(scratch),
+    )
+    return scratch

@@ -1,0 +1,60 @@
+"""Harvest: learn what the video is, and refuse what cannot be processed."""
+
+import getpass
+from datetime import UTC, datetime
+
+from pipelines.episode import Job, load_source, save_source
+from screenalyzer import artifacts, audit
+from screenalyzer.artifacts import EpisodePaths
+from screenalyzer.errors import ArtifactError, EpisodeConflictError
+from screenalyzer.settings import Settings
+from screenalyzer.types import VideoInfo
+from screenalyzer.video.probe import probe
+
+VERSION = 1
+
+
+def harvest(job: Job, settings: Settings) -> VideoInfo:
+    """Probe the video and claim its name.
+
+    Raises:
+        VideoError: it cannot be processed; the message says why.
+        EpisodeConflictError: the name belongs to other content, and `replace` was not asked for.
+    """
+    info = probe(job.video)
+    known = _known(job.paths)
+    if known is not None and known.sha256 != info.sha256:
+        if not job.replace:
+            raise EpisodeConflictError(
+                f"{job.video.name}: episode {job.key} exists with other content. "
+                "Rename the file, or use --replace to discard what is there."
+            )
+        _note(job, "episode.replaced", {"sha256": info.sha256, "before": known.sha256})
+        job.paths.purge()
+    if known is None:
+        _note(job, "episode.added", {"sha256": info.sha256})
+    artifacts.sweep_temporaries(job.paths.harvest)
+    artifacts.sweep_temporaries(job.paths.outputs)
+    save_source(job.paths, info)
+    artifacts.mark_done(
+        job.paths.marker("harvest"), harvest_fingerprint(info, settings), [job.paths.source_json]
+    )
+    return info
+
+
+def harvest_fingerprint(info: VideoInfo, settings: Settings) -> str:
+    """What everything after it is made from."""
+    return artifacts.fingerprint("harvest", VERSION, info.sha256, settings.video)
+
+
+def _note(job: Job, action: str, details: dict[str, str]) -> None:
+    audit.append(
+        job.paths.audit, action, getpass.getuser(), {**details, "file": job.video.name}, datetime.now(UTC)
+    )
+
+
+def _known(paths: EpisodePaths) -> VideoInfo | None:
+    try:
+        return load_source(paths)
+    except (ArtifactError, TypeError, KeyError, ValueError):
+        return None  # never harvested, or by a version that kept other fields

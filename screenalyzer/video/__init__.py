@@ -1,0 +1,1 @@
+"""Video in: probe, plan, read in chunks, find the shots."""

@@ -1,0 +1,62 @@
+"""`screenalyzer`: the main job and its results from a shell.
+
+Exit codes: 0 all well, 1 something failed (each failure is one line on stderr), 2 wrong usage,
+130 interrupted.
+"""
+
+import sys
+import warnings
+
+import typer
+
+from screenalyzer import __version__
+from screenalyzer.errors import ScreenalyzerError
+from services.cli import demo, machine, process, results
+from services.cli.console import say_error
+
+app = typer.Typer(
+    help="Turns TV episodes into per-person screen time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("process")(process.process)
+app.command("demo")(demo.demo)
+app.command("totals")(results.totals)
+app.command("export")(results.export)
+app.command("plot")(results.plot)
+app.command("models")(machine.models)
+app.command("doctor")(machine.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    """Turns TV episodes into per-person screen time."""
+
+
+def main() -> None:
+    """Run the command line; every expected error is one line on stderr."""
+    warnings.simplefilter("ignore")  # a user's screen is for the user; the tests run with warnings as errors
+    try:
+        app()
+    except ScreenalyzerError as e:
+        say_error(str(e))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say_error("interrupted. What is done is kept; the same command goes on from there.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

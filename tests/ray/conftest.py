@@ -1,0 +1,50 @@
+"""One Ray cluster for all tests of the wiring; programs under test join it through RAY_ADDRESS."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray import serve
+
+from pipelines.cluster import cluster
+from pipelines.layout import Layout
+from screenalyzer.settings import Settings
+from services.serving import deploy_face_models
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    """Small chunks, so that a short clip has many checkpoints."""
+    return Settings.model_validate({"video": {"chunk_s": 2}, "embed": {"embedder": "dlib", "offline": True}})
+
+
+@pytest.fixture(scope="session")
+def layout(settings: Settings) -> Iterator[Layout]:
+    """The cluster, with the models deployed under the names that every run looks for."""
+    os.environ.pop("RAY_ADDRESS", None)
+    with cluster(settings.ray) as found:
+        deploy_face_models(settings, found)
+        yield found
+        serve.shutdown()
+
+
+@pytest.fixture(scope="session")
+def environment(layout: Layout) -> dict[str, str]:
+    """The environment of a program under test."""
+    return {
+        **os.environ,
+        "RAY_ADDRESS": ray.get_runtime_context().gcs_address,
+        "SCREENALYZER_VIDEO__CHUNK_S": "2",
+        "SCREENALYZER_EMBED__EMBEDDER": "dlib",
+        "SCREENALYZER_EMBED__OFFLINE": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty seconds of faces whose truth is known."""
+    from screenalyzer.demo.season import build_clip
+
+    return build_clip(tmp_path_factory.mktemp("clip") / "episode.mp4", seconds=20, width=640, height=360)
