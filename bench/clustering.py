@@ -130,7 +130,7 @@ def shipped(data: tuple[Int64, Float32, Float32], metric: Calibration) -> None:
     """What `cluster` reaches as it is shipped."""
     pool = np.unique(data[0])
     for cast_size in (*CASTS, len(pool)):
-        found, alone = [], []
+        found = []
         for repeat in range(10 if cast_size < len(pool) else 3):
             rng = np.random.default_rng([7, cast_size, repeat])
             tracks, obs, truth = episode(*data, rng.choice(pool, cast_size, replace=False), rng)
@@ -139,7 +139,6 @@ def shipped(data: tuple[Int64, Float32, Float32], metric: Calibration) -> None:
         p, r, f, purity, extra = np.mean(found, axis=0)
         print(
             f"  cast {cast_size}: P {p:.4f} R {r:.4f} F1 {f:.4f} WCP {purity:.4f}, {extra:+.1f} clusters",
-            alone or "",
         )
 
 
@@ -147,6 +146,7 @@ def identification(data: tuple[Int64, Float32, Float32], metric: Calibration) ->
     """Open set: half of a cast is in the gallery with five images each, half are strangers."""
     people, whole, small = data
     pool = np.unique(people)
+    print("  limit: right, wrong, strangers named")
     for limit in np.round(np.linspace(0.6, 1.1, 11) * metric.midpoint, 4):
         right = wrong = missed = strangers = false = 0
         for repeat in range(8):
@@ -173,9 +173,7 @@ def identification(data: tuple[Int64, Float32, Float32], metric: Calibration) ->
             strangers += int((~known).sum())
             false += int((~known & sure).sum())
         total = right + wrong + missed
-        print(
-            f"  limit {limit}: right {right / total:.4f} wrong {wrong / total:.4f} strangers named {false / strangers:.4f}"
-        )
+        print(f"  {limit}: {right / total:.4f}, {wrong / total:.4f}, {false / strangers:.4f}")
 
 
 def speed(metric: Calibration, n: int = 2000, dim: int = 128) -> None:
@@ -189,8 +187,8 @@ def speed(metric: Calibration, n: int = 2000, dim: int = 128) -> None:
     ts = (np.arange(n * 10) // 2 * 200).astype(np.int64)
     obs = Observations(
         np.array([f"d{i:06d}" for i in range(n * 10)]), np.arange(n * 10), ts, np.zeros(n * 10, np.int32),
-        np.zeros((n * 10, 4), np.float32), np.full(n * 10, 0.99, np.float32), np.zeros((n * 10, 5, 2), np.float32),
-        np.full(n * 10, 0.7, np.float32), vectors,
+        np.zeros((n * 10, 4), np.float32), np.full(n * 10, 0.99, np.float32),
+        np.zeros((n * 10, 5, 2), np.float32), np.full(n * 10, 0.7, np.float32), vectors,
     )  # fmt: skip
     tracks = [
         Track(f"t{i:05d}", 0, int(ts[m[0]]), int(ts[m[-1]]) + 200, m, 1.0, 0.99, False)

@@ -3,7 +3,7 @@
 usage: bench/faces.py [--video FILE] [--lfw FACES_DIR] [--device cpu]
 
 Without arguments: detector and embedder against their originals (facenet-pytorch's detect, dlib's own
-network), one thread, in one process, alternating, on a 1280x720 picture made from the package openpeople.
+network), one thread, in one process, alternating, on 1280x720 pictures made from the package openpeople.
 --video takes eight frames of a file instead. --lfw embeds folders of people (one folder a person) with `dlib`
 and prints B-cubed F1 of average linkage over thresholds and quantiles of cosine distances, of single images
 and of means of three.
@@ -22,8 +22,9 @@ import facenet_pytorch
 import numpy as np
 import torch
 from scipy.cluster.hierarchy import fcluster, linkage
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import pdist
 
+from screenalyzer.clustering.distances import unit
 from screenalyzer.clustering.metrics import bcubed
 from screenalyzer.faces.embedders import load_embedder
 from screenalyzer.faces.mtcnn import MTCNN
@@ -36,11 +37,16 @@ LIMITS = np.round(np.arange(0.03, 0.16, 0.01), 3)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter) parser.add_argument("--video", type=Path, help="take
-    the frames from this file") parser.add_argument("--lfw", type=Path, help="folder of one folder a person")
-    parser.add_argument("--device", default="cpu") args = parser.parse_args() torch.set_num_threads(1)
-    cv2.setNumThreads(1) if args.lfw:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--video", type=Path, help="take the frames from this file")
+    parser.add_argument("--lfw", type=Path, help="folder of one folder a person")
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    if args.lfw:
         report_distances(args.lfw, args.device)
         return
     frames = video_frames(args.video) if args.video else made_frames()
@@ -52,12 +58,13 @@ def video_frames(path: Path, count: int = 8) -> UInt8:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         step = max(1, (stream.frames or 250) // count)
-        chosen = [f.to_ndarray(format="rgb24") for i, f in enumerate(container.decode(stream)) if i % step == 0]
+        decoded = enumerate(container.decode(stream))
+        chosen = [f.to_ndarray(format="rgb24") for i, f in decoded if i % step == 0]
     return np.stack(chosen[:count])
 
 
 def made_frames() -> UInt8:
-    """Four frames of 1280x720 with one to six faces each."""
+    """Four frames of 1280x720 with up to six faces each."""
     spec = find_spec("openpeople")
     if spec is None or spec.origin is None:
         raise SystemExit("install the extra 'demo' (package openpeople), or give --video FILE")
@@ -69,15 +76,18 @@ def made_frames() -> UInt8:
     return np.stack(frames)
 
 
-def alternate(first: Callable[[], object], second: Callable[[], object], rounds: int = 5) -> tuple[float, float]:
-    """Best seconds of each, taken in turn so that a busy machine bothers both alike."""
+def alternate(
+    first: Callable[[], object], second: Callable[[], object], rounds: int = 5
+) -> tuple[float, float]:
+    """Best seconds of processor time of each, taken in turn so that a busy machine bothers both alike."""
     times: tuple[list[float], list[float]] = ([], [])
-    first(), second()
+    first()
+    second()
     for _ in range(rounds):
         for run, taken in zip((first, second), times, strict=True):
-            began = time.perf_counter()
+            began = time.process_time()
             run()
-            taken.append(time.perf_counter() - began)
+            taken.append(time.process_time() - began)
     return min(times[0]), min(times[1])
 
 
@@ -86,26 +96,31 @@ def compare_detectors(frames: UInt8, device: str) -> None:
     smallest = max(12.0, cfg.min_face_px * min(frames.shape[1:3]) / 720)
     ours = MTCNN(cfg, device)
     original = facenet_pytorch.MTCNN(min_face_size=smallest, keep_all=True, device=torch.device(device))
-    theirs = [original.detect(f, landmarks=True) for f in frames]
     found = ours.detect(frames)
     missed = extra = 0
-    apart, points_apart, conf_apart = [0.0], [0.0], [0.0]
-    for i, (boxes, conf, points) in enumerate(theirs):
+    differences = [(0.0, 0.0, 0.0)]
+    for i, frame in enumerate(frames):
+        boxes, conf, points = original.detect(frame, landmarks=True)
         here = np.flatnonzero(found.frame == i)
         wanted = np.zeros((0, 4)) if boxes is None else boxes.astype(float)
         overlap = ious(found.boxes[here], wanted)
-        pairs = [(int(overlap[:, k].argmax()), k) for k in range(len(wanted)) if len(here) and overlap[:, k].max() > 0.5]
-        missed += len(wanted) - len(pairs)
+        pairs = np.argwhere(overlap > 0.5).tolist()
+        missed += len(wanted) - len({k for _, k in pairs})
         extra += len(here) - len({a for a, _ in pairs})
         for a, k in pairs:
-            apart.append(float(np.abs(found.boxes[here[a]] - wanted[k]).max()))
-            points_apart.append(float(np.abs(found.landmarks[here[a]] - points[k]).max()))
-            conf_apart.append(abs(float(found.conf[here[a]]) - float(conf[k])))
-    a, b = alternate(lambda: ours.detect(frames), lambda: [original.detect(f, landmarks=True) for f in frames])
-    print(f"detector, {len(frames)} frames of {frames.shape[2]}x{frames.shape[1]}, smallest face {smallest:.0f} px:")
+            row = here[a]
+            box = float(np.abs(found.boxes[row] - wanted[k]).max())
+            point = float(np.abs(found.landmarks[row] - points[k]).max())
+            differences.append((box, point, abs(float(found.conf[row]) - float(conf[k]))))
+    box, point, sure = np.max(differences, axis=0)
+    a, b = alternate(
+        lambda: ours.detect(frames), lambda: [original.detect(f, landmarks=True) for f in frames]
+    )
+    each, size = 1e3 / len(frames), f"{frames.shape[2]}x{frames.shape[1]}"
+    print(f"detector, {len(frames)} frames of {size}, smallest face {smallest:.0f} px:")
     print(f"  faces {len(found)}, missed {missed}, extra {extra}")
-    print(f"  largest difference: box {max(apart):.4f} px, landmark {max(points_apart):.4f} px, conf {max(conf_apart):.1e}")
-    print(f"  {1e3 * a / len(frames):.1f} ms a frame, original {1e3 * b / len(frames):.1f} ms: {b / a:.1f} times faster")
+    print(f"  largest difference: box {box:.4f} px, landmark {point:.4f} px, confidence {sure:.1e}")
+    print(f"  {a * each:.1f} ms a frame, original {b * each:.1f} ms: {b / a:.1f} times faster")
 
 
 def ious(a: Float32, b: Float64) -> Float64:
@@ -119,9 +134,11 @@ def ious(a: Float32, b: Float64) -> Float64:
 def compare_embedders(frames: UInt8, device: str) -> None:
     faces = MTCNN(DetectSettings(), device).detect(frames)
     ours = load_embedder(EmbedSettings(embedder="dlib"), device)
-    began = time.perf_counter()
-    crops = ours.align(frames, faces)[:8]
-    aligning = (time.perf_counter() - began) / max(1, len(faces))
+    ours.align(frames, faces)
+    began = time.process_time()
+    crops = ours.align(frames, faces)
+    aligning = (time.process_time() - began) / max(1, len(faces))
+    crops = crops[:8]
     original = dlib.face_recognition_model_v1(str(dlib_file(DLIB_RESNET)))
 
     def by_dlib() -> list[object]:
@@ -129,14 +146,16 @@ def compare_embedders(frames: UInt8, device: str) -> None:
         return [original.compute_face_descriptor(c) for c in both]
 
     a, b = alternate(lambda: ours.embed(crops), by_dlib, rounds=2)
+    each = 1e3 / len(crops)
     print(f"embedder dlib, {len(crops)} faces, each with its mirror image:")
-    print(f"  {1e3 * a / len(crops):.1f} ms a face, dlib's own network {1e3 * b / len(crops):.1f} ms: {b / a:.1f} times faster")
+    print(f"  {a * each:.1f} ms a face, dlib's own network {b * each:.1f} ms: {b / a:.1f} times faster")
     print(f"  alignment {1e3 * aligning:.1f} ms a face")
 
 
 def embed_people(folder: Path, device: str) -> tuple[Int64, Float32]:
     """Person of each image and the vector of its middle face."""
-    detector, embedder = MTCNN(DetectSettings(), device), load_embedder(EmbedSettings(embedder="dlib"), device)
+    detector = MTCNN(DetectSettings(), device)
+    embedder = load_embedder(EmbedSettings(embedder="dlib"), device)
     people, vectors, missed = [], [], 0
     for person, sub in enumerate(sorted(p for p in folder.iterdir() if p.is_dir())):
         for path in sorted(sub.glob("*.jpg")):
@@ -150,7 +169,7 @@ def embed_people(folder: Path, device: str) -> tuple[Int64, Float32]:
             face = Faces(found.frame[k], found.boxes[k], found.conf[k], found.landmarks[k])
             people.append(person)
             vectors.append(embedder.embed(embedder.align(image[None], face))[0])
-    print(f"{len(people)} faces of {len(set(people))} people; in {missed} images none was found; {embedder.id}")
+    print(f"{len(people)} faces of {len(set(people))} people; none found in {missed} images; {embedder.id}")
     return np.array(people), np.stack(vectors)
 
 
@@ -162,15 +181,15 @@ def report_distances(folder: Path, device: str) -> None:
     for person in np.unique(people):
         rows = rng.permutation(np.flatnonzero(people == person))
         for some in np.array_split(rows, max(1, len(rows) // 3)):
-            mean = vectors[some].mean(0)
             owner.append(person)
-            means.append(mean / np.linalg.norm(mean))
-    describe("means of three images", np.array(owner), np.stack(means))
+            means.append(vectors[some].mean(0))
+    describe("means of three images", np.array(owner), unit(np.stack(means)))
 
 
 def describe(title: str, people: Int64, vectors: Float32) -> None:
     condensed = pdist(vectors.astype(np.float64), "cosine")
-    same = squareform(people[:, None] == people[None], checks=False).astype(bool)
+    upper = np.triu_indices(len(people), 1)
+    same = people[upper[0]] == people[upper[1]]
     print(f"\n{title}: {len(people)}, cosine distance of unit vectors")
     print("  quantile   " + " ".join(f"{q:>7}" for q in QUANTILES))
     for name, some in (("same", condensed[same]), ("different", condensed[~same])):
@@ -180,7 +199,8 @@ def describe(title: str, people: Int64, vectors: Float32) -> None:
     for limit in LIMITS:
         groups = fcluster(tree, limit, "distance")
         found = bcubed(people, groups)
-        print(f"  {limit:.2f}: {found.precision:.4f} {found.recall:.4f} {found.f1:.4f} {len(set(groups.tolist()))}")
+        count = len(set(groups.tolist()))
+        print(f"  {limit:.2f}: {found.precision:.4f} {found.recall:.4f} {found.f1:.4f} {count}")
 
 
 if __name__ == "__main__":

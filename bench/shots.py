@@ -74,9 +74,7 @@ def main(arguments: Sequence[str]) -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         clips = material(arguments, Path(folder))
-        print(
-            f"{'method':18} {'cuts':>5} {'found':>6} {'right':>6} {'recall':>7} {'precis.':>7} {'F1':>6} {'s':>6}"
-        )
+        print(f"{'method':18}{'cuts':>8}{'found':>8}{'right':>8}{'recall':>8}{'precis.':>8}{'F1':>8}{'s':>8}")
         for name, method in methods.items():
             began, truth_n, found_n, hits = time.perf_counter(), 0, 0, 0
             for video, truth in clips:

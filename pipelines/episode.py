@@ -10,8 +10,9 @@ import pyarrow as pa
 
 from screenalyzer import artifacts, schemas
 from screenalyzer.artifacts import EpisodePaths
+from screenalyzer.clustering.model import Cluster, Clustering, Member
 from screenalyzer.errors import ArtifactError
-from screenalyzer.types import EmbedderId, Observations, SampleGrid, Span, Track, VideoInfo
+from screenalyzer.types import EmbedderId, Float32, Observations, SampleGrid, Span, Track, VideoInfo
 
 EMBEDDER_KEY = "embedder"
 
@@ -67,15 +68,13 @@ def load_detections(paths: EpisodePaths) -> pa.Table:
     return table.sort_by([("ts_ms", "ascending"), ("det_id", "ascending")])
 
 
-def column(table: pa.Table, name: str, width: int | None = None) -> np.ndarray:
-    """A list column as a float32 matrix of n rows; `width` is needed where n may be 0."""
-    flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    if len(table) == 0:
-        return np.zeros((0, width or 0), np.float32)
-    return flat.reshape(len(table), -1)
+def column(table: pa.Table, name: str, width: int) -> Float32:
+    """A list column, each list of `width` numbers, as float32[n, width]."""
+    flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(flat, dtype=np.float32).reshape(len(table), width)
 
 
-def observations(detections: pa.Table, embeddings: np.ndarray) -> Observations:
+def observations(detections: pa.Table, embeddings: Float32) -> Observations:
     """Columns of all faces, from the detections and their embeddings in the same order.
 
     Args:
@@ -180,3 +179,29 @@ def load_tracked(paths: EpisodePaths) -> Tracked:
         for r in artifacts.read_json(paths.tracks)["tracks"]
     )
     return Tracked(obs, tracks, embedder)
+
+
+def load_clustering(paths: EpisodePaths) -> Clustering:
+    """Read what the cluster stage wrote.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    members: dict[str, list[Member]] = {}
+    for m in artifacts.read_table(paths.members, schemas.MEMBERS).to_pylist():
+        members.setdefault(m["cluster_id"], []).append(Member(m["track_id"], m["score"]))
+    clusters = tuple(
+        Cluster(
+            cluster_id=c["cluster_id"],
+            name=c["name"],
+            named_by=c["named_by"],
+            members=tuple(members[c["cluster_id"]]),
+            intra_variance=c["intra_variance"],
+            rep_det_id=Path(c["rep_crop"]).stem,
+            face_score=c["face_score"],
+            low_conf=c["low_conf"],
+            reason=c["reason"],
+        )
+        for c in artifacts.read_table(paths.clusters, schemas.CLUSTERS).to_pylist()
+    )
+    return Clustering(clusters)

@@ -1,9 +1,7 @@
 """Progress as events: what a screen, a log or an API shows of a run."""
 
 from dataclasses import dataclass
-from typing import Protocol
-
-import ray
+from typing import Any, Protocol
 
 
 class Observer(Protocol):
@@ -38,9 +36,8 @@ class Silent:
         """Nothing."""
 
 
-@ray.remote(num_cpus=0)
 class Board:
-    """Collects the milliseconds read from every decoder; the driver looks at it a few times a second."""
+    """An actor that collects the milliseconds read from every decoder, for the driver to look at."""
 
     def __init__(self) -> None:
         """Start empty."""
@@ -59,7 +56,7 @@ class Board:
 class Reporter:
     """Reports to the board without waiting for it."""
 
-    board: "ray.actor.ActorHandle"
+    board: Any
 
     def __call__(self, key: str, ms: int) -> None:
         """Add to an episode's count."""

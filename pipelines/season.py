@@ -153,7 +153,7 @@ class Season:
         return _Episode(outcome, info, upstream, left, todo, total_ms, skipped_ms)
 
     def _stream(self, rows: list[dict[str, Any]], handles: tuple[Any, Any]) -> None:
-        board = Board.remote()
+        board = ray.remote(num_cpus=0)(Board).remote()
         results: queue.SimpleQueue[dict[str, Any] | BaseException | None] = queue.SimpleQueue()
         thread = threading.Thread(
             target=self._pump, args=(rows, handles, Reporter(board), results), daemon=True

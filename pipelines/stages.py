@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-from screenalyzer.clustering.suggest import suggest
 
 from pipelines.episode import (
     EMBEDDER_KEY,
     chunk_faces,
     column,
     embedder_of,
+    load_clustering,
     load_detections,
     load_grid,
     load_source,
@@ -25,7 +24,8 @@ from screenalyzer import artifacts, facebank, schemas
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.clustering.calibration import calibration_of
 from screenalyzer.clustering.cluster import cluster
-from screenalyzer.clustering.model import NOT_A_FACE, Cluster
+from screenalyzer.clustering.model import Cluster
+from screenalyzer.clustering.suggest import suggest_merges
 from screenalyzer.faces.quality import PARTIAL_BELOW
 from screenalyzer.people import display_names
 from screenalyzer.results import write_timeline, write_totals
@@ -74,12 +74,9 @@ def cluster_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
 
 def assist_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
     """Suggest pairs of clusters that may be one person."""
-    tracked = load_tracked(paths)
-    groups: dict[str, list[str]] = {}
-    for m in artifacts.read_table(paths.members, schemas.MEMBERS).to_pylist():
-        groups.setdefault(m["cluster_id"], []).append(m["track_id"])
+    tracked, found = load_tracked(paths), load_clustering(paths)
     metric = calibration_of(tracked.embedder)
-    rows = suggest(groups, tracked.tracks, tracked.obs, Constraints(), settings.cluster, metric)
+    rows = suggest_merges(found, tracked.tracks, tracked.obs, Constraints(), settings.cluster, metric)
     columns = [[getattr(r, name) for r in rows] for name in schemas.MERGE_SUGGESTIONS.names]
     table = pa.table(columns, schema=schemas.MERGE_SUGGESTIONS.remove_metadata())
     artifacts.write_table(paths.merge_suggestions, table, schemas.MERGE_SUGGESTIONS)
@@ -90,15 +87,15 @@ def analyse_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
     """Apply the screen-time rules to everyone but what is hardly a face."""
     tracked, grid = load_tracked(paths), load_grid(paths)
     by_id = {t.track_id: t for t in tracked.tracks}
-    clusters = artifacts.read_table(paths.clusters, schemas.CLUSTERS)
-    names = display_names(clusters)
-    hardly = {c["cluster_id"] for c in clusters.to_pylist() if c["reason"] == NOT_A_FACE}
+    names = display_names(artifacts.read_table(paths.clusters, schemas.CLUSTERS))
     seen = [
-        Presence(names[m["cluster_id"]], span, _confidence(t, m["score"]), t.partial)
-        for m in artifacts.read_table(paths.members, schemas.MEMBERS).to_pylist()
-        if m["cluster_id"] not in hardly
-        for t in [by_id[m["track_id"]]]
-        for span in presence_spans(t, tracked.obs, grid)
+        Presence(
+            names[c.cluster_id], span, _confidence(by_id[m.track_id], m.score), by_id[m.track_id].partial
+        )
+        for c in load_clustering(paths).clusters
+        if not c.leave_out
+        for m in c.members
+        for span in presence_spans(by_id[m.track_id], tracked.obs, grid)
     ]
     intervals = timeline(seen, settings.rules)
     duration_ms = grid.scenes[-1].end_ms - grid.scenes[0].start_ms
@@ -156,15 +153,18 @@ def _write_clusters(paths: EpisodePaths, clusters: Sequence[Cluster]) -> None:
             "low_conf": [c.low_conf for c in clusters],
             "reason": [c.reason for c in clusters],
             "named_by": pa.array([c.named_by for c in clusters], pa.string()),
+            "face_score": [c.face_score for c in clusters],
         },
         schema=schemas.CLUSTERS.remove_metadata(),
     )
     artifacts.write_table(paths.clusters, table, schemas.CLUSTERS)
-    rows = [(c.cluster_id, m.track_id, m.score) for c in clusters for m in c.members]
-    columns = [np.array(values) for values in zip(*rows, strict=True)] if rows else [[], [], []]
-    artifacts.write_table(
-        paths.members, pa.table(columns, schema=schemas.MEMBERS.remove_metadata()), schemas.MEMBERS
-    )
+    rows = [
+        {"cluster_id": c.cluster_id, "track_id": m.track_id, "score": m.score}
+        for c in clusters
+        for m in c.members
+    ]
+    members = pa.Table.from_pylist(rows, schema=schemas.MEMBERS.remove_metadata())
+    artifacts.write_table(paths.members, members, schemas.MEMBERS)
 
 
 def _rep_crop(paths: EpisodePaths, cluster: Cluster, crops: dict[str, list[tuple[float, str]]]) -> str:

@@ -98,6 +98,7 @@ CLUSTERS: Final = _schema(
         ("low_conf", pa.bool_()),
         ("reason", pa.string()),  # why low_conf; empty where it is not
         ("named_by", pa.string()),  # person, facebank, or null
+        ("face_score", pa.float32()),  # that it is a face at all
     ],
 )
 

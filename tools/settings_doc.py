@@ -19,13 +19,14 @@ def render() -> str:
     lines = [_HEAD]
     for group, field in Settings.model_fields.items():
         kind = field.annotation
-        assert isinstance(kind, type) and issubclass(kind, Slice)  # noqa: PT018, S101
+        assert isinstance(kind, type) and issubclass(kind, Slice)  # noqa: PT018
         title = (kind.__doc__ or group).strip().split(". ")[0].rstrip(".")
         lines += [f"## {title}", "", "| variable | default | meaning |", "|---|---|---|"]
         for name, f in kind.model_fields.items():
             default = f.get_default(call_default_factory=True)
             shown = str(default).replace(str(Path.home()), "~") if default is not None else "unset"
-            choices = ", ".join(str(c) for c in get_args(f.annotation)) if "Literal" in str(f.annotation) else ""
+            options = get_args(f.annotation) if "Literal" in str(f.annotation) else ()
+            choices = ", ".join(str(c) for c in options)
             meaning = "; ".join(p for p in (f.description or name.replace("_", " "), choices) if p)
             lines.append(f"| `SCREENALYZER_{group.upper()}__{name.upper()}` | {shown} | {meaning} |")
         lines.append("")
@@ -33,6 +34,7 @@ def render() -> str:
 
 
 def main() -> None:
+    """Write the page, or check it."""
     if "--check" not in sys.argv:
         _TARGET.write_text(render())
     elif not _TARGET.exists() or _TARGET.read_text() != render():

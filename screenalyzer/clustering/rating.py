@@ -29,16 +29,19 @@ def face_evidence(conf: Float32, quality: Float32, count: int) -> float:
 
     A detector's false alarm is unsure, poor and does not last: it takes all three. One long look, one
     good picture or one confident detection is enough for a face, since leaving a person out costs the
-    person, while a false alarm costs a reviewer one click.
+    person, while a false alarm costs a reviewer one click. MTCNN on 460 pictures of LFW with the faces
+    painted out gave 3 alarms, the most confident 0.966; of 230 faces shrunk to 42 to 60 pixels, blurred and
+    made noisy, 99 in 100 had 0.994. Their quality (median 0.46) was that of the alarms (0.33 to 0.45):
+    only a quality well above it speaks for a face.
 
     Args:
         conf: float32[k], the detector's confidence.
         quality: float32[k].
         count: of detections of the cluster.
     """
-    sure = (float(conf.max()) - 0.97) / 0.01
-    good = (float(quality.max()) - 0.25) / 0.08
-    lasting = (count - 5) / 2.0
+    sure = (float(conf.max()) - 0.978) / 0.004
+    good = (float(quality.max()) - 0.6) / 0.05
+    lasting = (count - 8) / 2.0
     return float(expit(np.logaddexp.reduce([sure, good, lasting])))
 
 

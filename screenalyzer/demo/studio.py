@@ -12,7 +12,7 @@ from screenalyzer.demo.script import Part
 from screenalyzer.types import Float32, UInt8
 
 _MORPH: Final = 6  # frames from one expression to the next
-_TURN: Final = 3  # frames of crossfade from one head angle to the next
+_TURN: Final = 2  # frames of crossfade from one head angle to the next
 
 
 @lru_cache(maxsize=160)

@@ -8,7 +8,6 @@ in an integral image: exact, and no loop over levels' pixels or over candidates.
 from functools import lru_cache
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,7 +28,8 @@ def integral_images(frames: Tensor) -> Tensor:
     """
     if frames.device.type == "cpu":
         # OpenCV makes it in one pass; cumsum on a CPU takes thirty times as long.
-        return torch.from_numpy(np.stack([cv2.integral(f, sdepth=cv2.CV_32S) for f in frames.numpy()]))
+        each = [torch.from_numpy(cv2.integral(f, sdepth=cv2.CV_32S)) for f in frames.numpy()]
+        return each[0][None] if len(each) == 1 else torch.stack(each)
     n, h, w, c = frames.shape
     sums = torch.zeros((n, h + 1, w + 1, c), dtype=torch.int32, device=frames.device)
     sums[:, 1:, 1:] = frames.cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32)

@@ -39,13 +39,6 @@ class Embedder(Protocol):
         ...
 
 
-def unit(vectors: Float32) -> Float32:
-    """Rows scaled to length 1; a row of zeros stays."""
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Float32 = (vectors / np.maximum(norm, 1e-12)).astype(np.float32)
-    return scaled
-
-
 def resolve_embedder(cfg: EmbedSettings, facenet: WeightFile = FACENET) -> EmbedSettings:
     """Settings in which `auto` has become facenet or dlib.
 

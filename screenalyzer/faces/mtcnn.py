@@ -23,11 +23,9 @@ from screenalyzer.types import Faces, UInt8
 _CELL, _STRIDE = 12, 2  # the proposal network looks at 12x12 windows, every second pixel
 _LEVEL_FACTOR = 0.709  # about half the area from level to level
 _REFERENCE_LINES = 720
-_CPU_FRAMES, _GPU_FRAMES = (
-    1,
-    16,
-)  # one frame's levels stay in a CPU's cache, and its result knows no neighbours
-_CPU_CROPS, _GPU_CROPS = 32, 1024
+# What fits a CPU's cache is fastest there; a frame by itself also has a result that knows no neighbours.
+_CPU_FRAMES, _GPU_FRAMES = 1, 16
+_CPU_PIXELS, _GPU_PIXELS = 8 * 48 * 48, 1024 * 48 * 48  # of the crops that a network is given at once
 
 
 def no_faces() -> Faces:
@@ -156,7 +154,7 @@ class MTCNN:
         self._device = torch.device(device)
         on_cpu = self._device.type == "cpu"
         self._frames = _CPU_FRAMES if on_cpu else _GPU_FRAMES
-        self._crops = _CPU_CROPS if on_cpu else _GPU_CROPS
+        self._pixels = _CPU_PIXELS if on_cpu else _GPU_PIXELS
         with torch.inference_mode():
             self._propose = _Proposals(self._load(PNet, "pnet"), cfg.thresholds[0])
             self._refine = self._load(RNet, "rnet")
@@ -216,7 +214,8 @@ class MTCNN:
         levels = self.levels(integrals.shape[1] - 1, integrals.shape[2] - 1)
         parts = [self._propose(area_resize(integrals, h, w), scale) for scale, h, w in levels]
         if not parts:
-            return _Candidates(*(torch.zeros(s, device=integrals.device) for s in ((0,), (0, 4), (0,))))
+            nowhere = torch.zeros(0, dtype=torch.int64, device=integrals.device)
+            return _Candidates(nowhere, nowhere.float().view(0, 4), nowhere.float())
         found = _Candidates(
             torch.cat([p.frame for p, _ in parts]),
             torch.cat([p.boxes for p, _ in parts]),
@@ -241,9 +240,10 @@ class MTCNN:
         low, high = whole[:, :2].clamp(min=1) - 1, torch.minimum(whole[:, 2:], limit)
         inside = (high > low).all(1).nonzero()[:, 0]
         found, windows = found[inside], torch.cat([low, high], 1)[inside]
+        portion = self._pixels // size**2
         outputs = [
-            net(area_crops(integrals, found.frame[i : i + self._crops], windows[i : i + self._crops], size))
-            for i in range(0, len(windows), self._crops)
+            net(area_crops(integrals, found.frame[i : i + portion], windows[i : i + portion], size))
+            for i in range(0, len(windows), portion)
         ]
         return found, [torch.cat(column) for column in zip(*outputs, strict=True)]
 

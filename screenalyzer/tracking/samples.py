@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from screenalyzer.faces.quality import frontalness
 from screenalyzer.settings import TrackSettings
 from screenalyzer.tracking.geometry import scales
-from screenalyzer.types import Float32, Float64, Int64, Observations, Track
+from screenalyzer.types import Int64, Observations, Track
 
 _GOOD_SHARE = 0.5  # of the track's best quality: what is worse is not shown while there is better
 _MIN_APART_MS = 400  # nearer than this two pictures of a track are nearly the same
@@ -21,21 +22,6 @@ class Sample(NamedTuple):
     det_id: str
     quality: float
     reason: str
-
-
-def frontality(landmarks: Float32) -> Float64:
-    """How much a face looks into the camera, 0..1: how near the nose is to the middle of eyes and mouth.
-
-    Args:
-        landmarks: float32[n, 5, 2]: left eye, right eye, nose, left and right corner of the mouth.
-    """
-    eyes, mouth = landmarks[:, :2].mean(axis=1), landmarks[:, 3:].mean(axis=1)
-    across = (landmarks[:, 1] - landmarks[:, 0]).astype(np.float64)
-    width = np.maximum(np.linalg.norm(across, axis=1), 1e-6)
-    height = np.maximum(np.linalg.norm(mouth - eyes, axis=1), 1e-6)
-    nose = landmarks[:, 2] - (eyes + mouth) / 2
-    off = np.abs((nose * across).sum(axis=1)) / width
-    return np.asarray(np.clip(1.0 - 2.0 * off / height, 0.0, 1.0), dtype=np.float64)
 
 
 def best_samples(tracks: Sequence[Track], obs: Observations, cfg: TrackSettings) -> list[Sample]:
@@ -62,7 +48,7 @@ def _choose(members: Int64, obs: Observations, most: int) -> dict[int, str]:
     good = np.flatnonzero(quality >= _GOOD_SHARE * quality.max())
     wishes = (
         ("best quality", quality),
-        ("most frontal", frontality(obs.landmarks[members]) * np.sqrt(quality)),
+        ("most frontal", frontalness(obs.landmarks[members]) * np.sqrt(quality)),
         ("largest", scales(obs.boxes[members])),
     )
     chosen: dict[int, str] = {}

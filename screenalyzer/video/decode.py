@@ -10,6 +10,7 @@ from typing import Final
 import av
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -51,7 +52,7 @@ class _Ledger:
         self._bad_from: int | None = None
         self._good_from: int | None = None
 
-    def sent(self, packet: "Packet[VideoStream]") -> None:
+    def sent(self, packet: "Packet[Stream]") -> None:
         if packet.pts is None or packet.is_discard:
             return
         self._waiting.insert(bisect_left(self._waiting, packet.pts), packet.pts)
@@ -88,7 +89,8 @@ def pictures_from(path: Path, info: VideoInfo, wanted: int, threads: int) -> Gen
     """Pictures in presentation order, the first of them at or before `wanted` unless the video begins later.
 
     Containers seek more or less exactly, and a damaged keyframe yields nothing, so the first picture after a
-    seek is held against the wish; where it comes too late, decoding begins further back, at last at the start.
+    seek is held against the wish; where it comes too late, decoding begins further back, at last at the
+    start.
 
     Args:
         path: the file.
@@ -136,7 +138,7 @@ def _pictures(container: InputContainer, stream: VideoStream, info: VideoInfo) -
         ledger.sent(packet)
         try:
             frames = packet.decode()
-        except (av.FFmpegError, EOFError):
+        except av.FFmpegError:
             frames = []
             ledger.distrust(packet.pts)
         # FFmpeg's parsers hand a loss in a transport stream on with the packet before the one it tore.
@@ -148,7 +150,7 @@ def _pictures(container: InputContainer, stream: VideoStream, info: VideoInfo) -
                 yield _picture(frame, ledger, times, info)
     try:
         rest = stream.codec_context.decode(None)
-    except (av.FFmpegError, EOFError):
+    except av.FFmpegError:
         return
     for frame in rest:
         yield _picture(frame, ledger, times, info)

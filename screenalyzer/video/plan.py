@@ -40,7 +40,7 @@ def plan(info: VideoInfo, cfg: VideoSettings) -> tuple[Segment, ...]:
 
 
 def _keyframe(keys: tuple[int, ...], start: int, wanted: int, longest: int) -> int | None:
-    """Where a chunk from `start` should end: the keyframe nearest to the wanted length, None where none is."""
+    """Where a chunk from `start` should end: the keyframe nearest to the wanted length, or None."""
     first = bisect_left(keys, start + max(1, longest // 2))
     near = keys[first : bisect_right(keys, start + longest)]
     return min(near, key=lambda k: (abs(k - start - wanted), k), default=None)

@@ -1,9 +1,9 @@
 """Learn what a video is, or refuse it with a reason, without decoding it."""
 
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -57,8 +57,8 @@ def probe(path: Path) -> VideoInfo:
     """Read a video's headers and packet times, and decode one frame to be sure that it can be.
 
     Raises:
-        VideoError: the one of its kinds (missing, empty, not a video, no video stream, truncated, unsupported,
-            undecodable) that fits; the message has the facts and advice.
+        VideoError: the one of its kinds (missing, empty, not a video, no video stream, truncated,
+            unsupported, undecodable) that fits; the message has the facts and advice.
     """
     with open_video(path) as container:
         stream = pick_stream(path, container)
@@ -145,31 +145,16 @@ def _first_frame(path: Path, index: int) -> VideoFrame:
     with open_video(path) as container:
         stream = video_stream(container, index, threads=1)
         reason = "no frame came out"
-        for packet in read_packets(container, [stream]):
+        for packet in chain(read_packets(container, [stream]), [None]):
             try:
-                frames = packet.decode()
-            except (av.FFmpegError, EOFError) as e:
-                reason = str(e)
+                frames = stream.codec_context.decode(packet)
+            except av.FFmpegError as e:
+                reason = e.strerror or reason
                 continue
             if frames:
-                return _video(frames)
-        try:
-            frames = stream.codec_context.decode(None)
-        except (av.FFmpegError, EOFError) as e:
-            frames, reason = [], str(e)
-        if frames:
-            return _video(frames)
-        raise UndecodableVideoError(
-            path,
-            f"not one frame of its {stream.codec_context.name} video can be decoded ({reason})",
-            "Play it to check; if it plays, convert it to H.264",
-        )
-
-
-def _video(frames: Iterable[object]) -> VideoFrame:
-    frame = next(iter(frames))
-    assert isinstance(frame, VideoFrame)
-    return frame
+                return frames[0]
+    what = f"not one frame of its {stream.codec_context.name} video can be decoded ({reason})"
+    raise UndecodableVideoError(path, what, "Play it to check; if it plays, convert it to H.264")
 
 
 def _pixel_aspect(path: Path, index: int) -> Fraction:
@@ -188,7 +173,7 @@ def _rhythm(times: list[int], by_rate: int) -> tuple[int, bool]:
 
 
 def _extent(packets: _Packets, first: VideoFrame, typical: int, in_order: bool) -> tuple[int, int]:
-    """First and end tick; pictures before the first keyframe that cannot be decoded do not count."""
+    """First and end tick, without the undecodable pictures before the first keyframe."""
     if not packets.times:
         return 0, packets.without_pts * typical
     begin, last = min(packets.times), max(packets.times)

@@ -68,7 +68,8 @@ def read_segment(
 ) -> Iterator[Sample | ChunkLog]:  # fmt: skip
     """Decode a segment at full rate, in presentation order.
 
-    Frames are sampled on a grid of `cfg.sample_fps` from each chunk's start on, and wherever a shot may begin. Decoding always begins at the segment's start, so a chunk's result does not depend on what was
+    Frames are sampled on a grid of `cfg.sample_fps` from each chunk's start on, and wherever a shot may
+    begin. Decoding begins at the segment's start even so, and a chunk's result never depends on what was
     skipped.
 
     Args:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from cluster_worlds import DIM, METRIC, episode, face_of
+from cluster_worlds import METRIC, episode, face_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -216,7 +216,3 @@ def test_invariants(people, seen, apart, joined, named, gone, order, known):  # 
     assert len(names) == len(set(names))
     assert len({c.cluster_id for c in found.clusters}) == len(found.clusters)
     assert all(0 <= m.score <= 1 for c in found.clusters for m in c.members)
-
-
-def test_vectors_have_the_calibrated_length():
-    assert face_of(1).shape == (DIM,)

@@ -88,6 +88,7 @@ def test_nothing_to_find(detector, shape):
     frames = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
     faces = detector.detect(frames)
     assert len(faces) == 0
+    assert faces.frame.dtype == np.int64
     assert faces.boxes.shape == (0, 4)
     assert faces.landmarks.shape == (0, 5, 2)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from screenalyzer.clustering.calibration import calibration_of
 from screenalyzer.settings import TrackSettings
-from screenalyzer.tracking.samples import best_samples, frontality
+from screenalyzer.tracking.samples import best_samples
 from screenalyzer.tracking.spans import presence_spans
 from screenalyzer.tracking.tracker import track
 from screenalyzer.types import EmbedderId, Observations, SampleGrid, Span
@@ -224,12 +224,3 @@ def test_no_more_samples_than_asked_for(most):
 def test_a_single_detection_is_its_own_best_sample():
     tracks, obs = follow([(4, 1, 100, 100, 120)], ONE_SHOT)
     assert [(r.reason, r.ts_ms) for r in best_samples(tracks, obs, CFG)] == [("best quality", 840)]
-
-
-def test_frontality_falls_as_the_nose_turns_away():
-    turned = np.stack([POINTS, POINTS.copy(), POINTS.copy()]).astype(np.float32)
-    turned[1, 2, 0] += 0.1
-    turned[2, 2, 0] += 0.2
-    f = frontality(turned)
-    assert f[0] == pytest.approx(1.0, abs=1e-6)
-    assert f[0] > f[1] > f[2]
