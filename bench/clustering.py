@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from screenalyzer.clustering.agglomerate import agglomerate
+from screenalyzer.clustering.agglomerate import Limit, agglomerate
 from screenalyzer.clustering.calibration import Calibration, calibration_of, fit_logistic
 from screenalyzer.clustering.cluster import cluster
 from screenalyzer.clustering.distances import cosine_to, unit
@@ -110,7 +110,7 @@ def f_by_limit(
             vectors = np.stack([obs.embeddings[t.members].mean(axis=0) for t in tracks])
             d = template_distances(vectors, "cpu")
             free, equal = np.zeros(d.shape, bool), np.ones(len(d))
-            scores.append([bcubed(truth, agglomerate(d, equal, free, limit)).f1 for limit in limits])
+            scores.append([bcubed(truth, agglomerate(d, equal, free, Limit(limit))).f1 for limit in limits])
     return np.mean(scores, axis=0)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
+from screenalyzer.clustering.agglomerate import Limit
 from screenalyzer.types import EmbedderId, Float64
 
 
@@ -21,6 +22,8 @@ class Calibration:
         identify: a face no farther than this from a named person's faces is that person.
         margin: by so much nearer it must be than to the second person.
         measured: on what.
+        ratio: see Limit; a matter of people and cameras more than of the embedder.
+        prior: see Limit.
     """
 
     name: str
@@ -31,6 +34,13 @@ class Calibration:
     identify: float
     margin: float
     measured: str
+    ratio: float = 2.0
+    prior: float = 2.0
+
+    @property
+    def limit(self) -> Limit:
+        """How far apart groups of tracks may be and still be joined."""
+        return Limit(self.link, self.ratio, self.prior)
 
     def evidence(self, distance: Float64) -> Float64:
         """Log odds of one person, at equal numbers of pairs of one and of two people."""

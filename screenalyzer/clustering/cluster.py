@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from screenalyzer.clustering.agglomerate import agglomerate
+from screenalyzer.clustering.agglomerate import Limit, agglomerate
 from screenalyzer.clustering.calibration import Calibration
 from screenalyzer.clustering.gallery import Gallery
 from screenalyzer.clustering.identify import identify
@@ -154,7 +154,7 @@ def _agglomerate(evidence: Evidence, owner: Int64, metric: Calibration) -> tuple
     apart = any_apart(evidence.links.apart, node, node, (count, count)) | _apart_by_name(
         evidence, node, count
     )
-    label = agglomerate(between, np.maximum(mass, 1e-3), apart, metric.link)
+    label = agglomerate(between, np.maximum(mass, 1e-3), apart, metric.limit)
     return label[node], label[:p]
 
 
@@ -168,7 +168,7 @@ def _between_nodes(
     """
     weight = evidence.templates.weight
     strangers = node[:, None] != node[None, :]
-    look = agglomerate(evidence.distances, weight, strangers, metric.link)
+    look = agglomerate(evidence.distances, weight, strangers, Limit(metric.link))
     looks = int(look.max()) + 1
     mean = pooled(evidence.distances, weight, look, look, (looks, looks))
     node_of = np.zeros(looks, dtype=np.int64)

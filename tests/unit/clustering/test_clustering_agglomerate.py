@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from screenalyzer.clustering.agglomerate import agglomerate
+from screenalyzer.clustering.agglomerate import Limit, agglomerate
 from screenalyzer.clustering.cluster import cluster
 from screenalyzer.clustering.metrics import bcubed
 from screenalyzer.settings import ClusterSettings
@@ -25,7 +25,7 @@ def random_distances(n: int, seed: int) -> np.ndarray:
 @given(n=st.integers(2, 60), seed=st.integers(0, 10_000), limit=st.floats(0, 6))
 def test_equals_scipy_average_linkage_without_prohibitions(n, seed, limit):
     d = random_distances(n, seed)
-    ours = agglomerate(d, np.ones(n), np.zeros((n, n), bool), limit)
+    ours = agglomerate(d, np.ones(n), np.zeros((n, n), bool), Limit(limit))
     theirs = fcluster(linkage(squareform(d, checks=False), "average"), limit, "distance")
     assert bcubed(theirs, ours).f1 == 1.0
 
@@ -37,7 +37,7 @@ def test_prohibited_pairs_are_never_joined(n, seed, share, limit):
     apart = rng.random((n, n)) < share
     apart |= apart.T
     np.fill_diagonal(apart, False)
-    group = agglomerate(random_distances(n, seed), rng.uniform(0.1, 1, n), apart, limit)
+    group = agglomerate(random_distances(n, seed), rng.uniform(0.1, 1, n), apart, Limit(limit))
     assert not (apart & (group[:, None] == group[None, :])).any()
 
 
@@ -51,8 +51,8 @@ def test_weight_counts_like_copies(seed, copies):
     weights[0] = copies
     rows = np.r_[np.zeros(copies, int), np.arange(1, n)]
     many = d[np.ix_(rows, rows)]
-    once = agglomerate(d, weights, np.zeros((n, n), bool), 2.0)
-    repeated = agglomerate(many, np.ones(len(rows)), np.zeros(many.shape, bool), 2.0)
+    once = agglomerate(d, weights, np.zeros((n, n), bool), Limit(2.0))
+    repeated = agglomerate(many, np.ones(len(rows)), np.zeros(many.shape, bool), Limit(2.0))
     assert bcubed(once[rows], repeated).f1 == 1.0
 
 
@@ -66,4 +66,4 @@ def test_extreme_limits(limit, clusters):
 
 def test_groups_are_numbered_by_their_first_item():
     d = np.array([[0, 9, 1.0], [9, 0, 9], [1, 9, 0]])
-    assert agglomerate(d, np.ones(3), np.zeros((3, 3), bool), 2.0).tolist() == [0, 1, 0]
+    assert agglomerate(d, np.ones(3), np.zeros((3, 3), bool), Limit(2.0)).tolist() == [0, 1, 0]
