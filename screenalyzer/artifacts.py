@@ -38,7 +38,7 @@ def clean_name(raw: str, what: str = "episode") -> str:
     """
     name = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", raw), flags=re.UNICODE).strip("-.")
     if not name:
-        raise EpisodeNameError(f"{raw!r} cannot name a {what}: it needs at least one letter or digit. Rename it.")
+        raise EpisodeNameError(f"{raw!r} cannot name a {what}: it needs a letter or a digit. Rename it.")
     if len(name) > 120:
         raise EpisodeNameError(f"{raw!r} is too long to name a {what}: 120 characters at most. Rename it.")
     return name
@@ -212,8 +212,10 @@ def read_json(path: Path) -> Any:
         raise ArtifactError(f"{path} is damaged ({e}). Process the episode again.") from e
 
 
-def write_table(path: Path, table: pa.Table, schema: pa.Schema, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a table that must match its schema, with extra string metadata.
+def write_table(
+    path: Path, table: pa.Table, schema: pa.Schema, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a table that must match its schema, with more string metadata.
 
     Raises:
         ArtifactError: the table's columns are not the schema's.
@@ -222,7 +224,9 @@ def write_table(path: Path, table: pa.Table, schema: pa.Schema, metadata: Mappin
         raise ArtifactError(f"{path.name}: columns {table.schema.names} are not {schema.names}")
     full = {**(schema.metadata or {}), **{k.encode(): v.encode() for k, v in (metadata or {}).items()}}
     sink = io.BytesIO()
-    pq.write_table(table.cast(schema.remove_metadata()).replace_schema_metadata(full), sink, compression="zstd")
+    pq.write_table(
+        table.cast(schema.remove_metadata()).replace_schema_metadata(full), sink, compression="zstd"
+    )
     write_bytes(path, sink.getvalue())
 
 
@@ -242,7 +246,8 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
     for key in (b"schema", b"schema_version"):
         if found.get(key) != wanted[key]:
             raise ArtifactError(
-                f"{path} has {key.decode()} {found.get(key)!r}, not {wanted[key]!r}. Process the episode again."
+                f"{path} has {key.decode()} {found.get(key)!r}, not {wanted[key]!r}. "
+                "Process the episode again."
             )
     return table
 
@@ -279,7 +284,7 @@ def sha256_file(path: Path) -> str:
 
 
 def fingerprint(*parts: object) -> str:
-    """Hex digest of what something is made from: settings, ids, digests; equal parts give equal digests."""
+    """Hex digest of what something is made from; equal parts give equal digests."""
     text = json.dumps(parts, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -289,7 +294,7 @@ def _plain(value: object) -> object:
 
 
 def mark_done(marker: Path, made_from: str, outputs: Iterable[Path]) -> None:
-    """Record that outputs are complete and what they were made from. Call after the last of them is written."""
+    """Record that outputs are complete, and what they were made from. Call when all are written."""
     digests = {os.path.relpath(p, marker.parent): sha256_file(p) for p in sorted(outputs)}
     write_json(marker, {"fingerprint": made_from, "outputs": digests})
 

@@ -20,8 +20,12 @@ class VideoSettings(Slice):
     """How a video is read."""
 
     sample_fps: float = Field(5.0, gt=0, le=60, description="frames looked at, a second")
-    chunk_s: float = Field(30.0, ge=1, le=60, description="seconds of video between two checkpoints, at most twice this")
-    analysis_height: int = Field(1080, ge=240, le=4320, description="frames higher than this are scaled down to it")
+    chunk_s: float = Field(
+        30.0, ge=1, le=60, description="seconds of video between two checkpoints, at most twice this"
+    )
+    analysis_height: int = Field(
+        1080, ge=240, le=4320, description="frames higher than this are scaled down to it"
+    )
     decode_threads: int = Field(1, ge=1, le=16)
 
 
@@ -33,13 +37,17 @@ class ShotSettings(Slice):
     sure_form: float = Field(0.22, gt=0, le=1, description="change of form that is a cut also among motion")
     sure_ratio: float = Field(2.0, ge=1, description="... if it exceeds the neighbourhood this many times")
     quiet_ratio: float = Field(5.0, ge=1, description="how far a lesser change must exceed it")
-    min_change: float = Field(0.012, ge=0, description="least change of light and colour of a lesser cut, 0..1")
+    min_change: float = Field(
+        0.012, ge=0, description="least change of light and colour of a lesser cut, 0..1"
+    )
 
 
 class DetectSettings(Slice):
     """The face detector."""
 
-    min_face_px: int = Field(40, ge=12, description="smallest face side looked for at 720 lines; grows with the frame")
+    min_face_px: int = Field(
+        40, ge=12, description="smallest face side looked for at 720 lines; grows with the frame"
+    )
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
     min_conf: float = Field(0.9, ge=0, le=1)
 
@@ -49,7 +57,9 @@ class EmbedSettings(Slice):
 
     embedder: str = Field("auto", description="auto, facenet, dlib or onnx:PATH")
     cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "screenalyzer")
-    mirror: str | None = Field(None, description="URL prefix or folder to fetch weights from, instead of their release")
+    mirror: str | None = Field(
+        None, description="URL prefix or folder to fetch weights from, instead of their release"
+    )
     offline: bool = Field(False, description="never fetch")
 
 
@@ -83,10 +93,16 @@ class RaySettings(Slice):
     """How work is laid on a cluster. On two CPUs the sum of all that runs at once must stay below 2."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    num_cpus: int | None = Field(None, ge=2, description="CPUs of a local cluster; all of the machine where unset")
-    detector_replicas: int | None = Field(None, ge=1, description="chosen from the cluster's size where unset")
+    num_cpus: int | None = Field(
+        None, ge=2, description="CPUs of a local cluster; all of the machine where unset"
+    )
+    detector_replicas: int | None = Field(
+        None, ge=1, description="chosen from the cluster's size where unset"
+    )
     detector_cpus: float = Field(0.4, ge=0)
-    detector_gpus: float = Field(0.25, ge=0, description="whole or fractional GPUs a replica, where there are GPUs")
+    detector_gpus: float = Field(
+        0.25, ge=0, description="whole or fractional GPUs a replica, where there are GPUs"
+    )
     embedder_replicas: int | None = Field(None, ge=1)
     embedder_cpus: float = Field(0.4, ge=0)
     embedder_gpus: float = Field(0.25, ge=0)

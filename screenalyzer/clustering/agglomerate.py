@@ -1,4 +1,4 @@
-"""Average-linkage agglomeration that never joins what must stay apart, nor what is too far for its own spread."""
+"""Average-linkage agglomeration that never joins what must stay apart, or is far for its own spread."""
 
 from dataclasses import dataclass
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import ray
@@ -10,6 +9,7 @@ from ray import serve
 
 from pipelines.cluster import cluster
 from pipelines.layout import Layout
+from screenalyzer.demo import DemoEpisode, DemoFormat, build_season
 from screenalyzer.settings import Settings
 from services.serving import deploy_face_models
 
@@ -43,8 +43,6 @@ def environment(layout: Layout) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty seconds of faces whose truth is known."""
-    from screenalyzer.demo.season import build_clip
-
-    return build_clip(tmp_path_factory.mktemp("clip") / "episode.mp4", seconds=20, width=640, height=360)
+def season(tmp_path_factory: pytest.TempPathFactory) -> list[DemoEpisode]:
+    """Three short episodes whose truth is known."""
+    return build_season(tmp_path_factory.mktemp("season"), form=DemoFormat(640, 360, 16))

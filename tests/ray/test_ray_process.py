@@ -10,24 +10,28 @@ import time
 from pathlib import Path
 
 import pytest
-from support.clips import make_clip
+from support.clips import ClipSpec, counted, make_clip, make_sound
 
 from screenalyzer.artifacts import EpisodePaths
+from screenalyzer.demo import DemoEpisode
 from screenalyzer.evaluation import Truth, score
 from screenalyzer.results import read_timeline
 
 pytestmark = pytest.mark.ray
 
+Environment = dict[str, str]
+
 
 def _command(videos: list[Path], root: Path, *more: str) -> list[str]:
-    files = [str(v) for v in videos]
-    return [sys.executable, "-m", "services.cli.main", "process", *files, "--show", "t", "--data-root", str(root), *more]
+    head = [sys.executable, "-m", "services.cli.main", "process", *map(str, videos)]
+    return [*head, "--show", "t", "--data-root", str(root), *more]
 
 
-def _run(videos: list[Path], root: Path, environment: dict[str, str], *more: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _command(videos, root, *more), env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+def _run(
+    videos: list[Path], root: Path, environment: Environment, *more: str
+) -> subprocess.CompletedProcess[str]:
+    command = _command(videos, root, *more)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
 
 
 def _bytes(root: Path) -> dict[str, bytes]:
@@ -37,78 +41,95 @@ def _bytes(root: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def quiet_run(clip: Path, environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data root of an undisturbed run."""
+def quiet_root(
+    season: list[DemoEpisode], environment: Environment, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The data root of an undisturbed run over three episodes at once."""
     root = tmp_path_factory.mktemp("quiet")
-    done = _run([clip], root, environment)
+    done = _run([e.video for e in season], root, environment)
     assert done.returncode == 0, done.stderr
     return root
 
 
-def test_result_is_right(quiet_run: Path, clip: Path) -> None:
-    result = score(Truth.load(clip.with_suffix(".truth.json")), read_timeline(EpisodePaths(quiet_run, "t", clip.stem)))
-    assert result.f1 >= 0.9, result
+def test_three_episodes_at_once_come_out_right(quiet_root: Path, season: list[DemoEpisode]) -> None:
+    for episode in season:
+        found = read_timeline(EpisodePaths(quiet_root, "t", episode.video.stem))
+        result = score(Truth.load(episode.truth), found)
+        assert result.f1 >= 0.95, (episode.video.stem, result)
 
 
 def test_killed_at_any_moment_ends_with_the_same_bytes(
-    quiet_run: Path, clip: Path, environment: dict[str, str], tmp_path: Path
+    quiet_root: Path, season: list[DemoEpisode], environment: Environment, tmp_path: Path
 ) -> None:
     rng = random.Random(7)
-    kills = 0
-    for _ in range(5):
+    videos = [e.video for e in season]
+    kills, seen = 0, set()
+    for _ in range(6):
         process = subprocess.Popen(
-            _command([clip], tmp_path), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            _command(videos, tmp_path),
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-        time.sleep(rng.uniform(3.0, 12.0))
+        time.sleep(rng.uniform(6.0, 18.0))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             kills += 1
         process.wait()
-    assert kills >= 2, "the run was over before it could be killed"
-    last = _run([clip], tmp_path, environment)
+        seen.add(len(list(tmp_path.rglob("done-*.json"))))
+    assert kills >= 3, "the runs were over before they could be killed"
+    assert len(seen) >= 2, "no kill fell between two checkpoints"
+    last = _run(videos, tmp_path, environment)
     assert last.returncode == 0, last.stderr
-    assert _bytes(tmp_path) == _bytes(quiet_run)
+    assert _bytes(tmp_path) == _bytes(quiet_root)
 
 
-def test_a_finished_run_does_nothing_again(quiet_run: Path, clip: Path, environment: dict[str, str]) -> None:
-    chunks = sorted((quiet_run / "outputs").rglob("faces-*.parquet"))
-    before = {p: p.stat().st_mtime_ns for p in chunks}
-    assert _run([clip], quiet_run, environment).returncode == 0
-    assert {p: p.stat().st_mtime_ns for p in chunks} == before
+def test_a_finished_run_does_nothing_again(
+    quiet_root: Path, season: list[DemoEpisode], environment: Environment
+) -> None:
+    outputs = sorted(p for p in (quiet_root / "outputs").rglob("*") if p.is_file() and p.parent.name != "stages")
+    before = {p: p.stat().st_mtime_ns for p in outputs}
+    assert _run([e.video for e in season], quiet_root, environment).returncode == 0
+    assert {p: p.stat().st_mtime_ns for p in outputs} == before
 
 
-def test_bad_files_fail_alone(clip: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    garbage, text, empty = tmp_path / "garbage.mp4", tmp_path / "text.mp4", tmp_path / "empty.mp4"
-    garbage.write_bytes(random.Random(1).randbytes(100_000))
-    text.write_text("this is no video\n" * 100)
-    empty.touch()
-    truncated = tmp_path / "truncated.mp4"
-    whole = clip.read_bytes()
-    truncated.write_bytes(whole[: len(whole) // 2])
-    missing = tmp_path / "missing.mp4"
-    bad = [garbage, text, empty, truncated, missing]
-    done = _run([*bad, clip], tmp_path / "root", environment, "--json")
+def test_bad_files_fail_alone_with_one_line_each(
+    season: list[DemoEpisode], environment: Environment, tmp_path: Path
+) -> None:
+    good = season[0].video
+    whole = good.read_bytes()
+    contents = {
+        "garbage.mp4": random.Random(1).randbytes(100_000),
+        "text.mp4": b"this is no video\n" * 100,
+        "empty.mp4": b"",
+        "truncated.mp4": whole[: len(whole) // 2],
+    }
+    bad = [tmp_path / name for name in (*contents, "missing.mp4", "sound.mp4")]
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    make_sound(tmp_path / "sound.mp4")
+    done = _run([*bad, good], tmp_path / "root", environment, "--json")
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert len(errors) == len(bad)
+    assert len(errors) == len(bad) == len(done.stderr.splitlines())
     for path in bad:
         assert sum(path.name in e for e in errors) == 1
     by_status = {o["episode"]: o["status"] for o in json.loads(done.stdout)}
-    assert by_status == {**{p.stem: "failed" for p in bad}, clip.stem: "done"}
+    assert by_status == {**{p.stem: "failed" for p in bad}, good.stem: "done"}
 
 
 def test_other_content_under_a_known_name(
-    quiet_run: Path, clip: Path, environment: dict[str, str], tmp_path: Path
+    quiet_root: Path, season: list[DemoEpisode], environment: Environment, tmp_path: Path
 ) -> None:
-    root = tmp_path / "root"
-    shutil.copytree(quiet_run, root)
-    other = tmp_path / "in" / clip.name
+    root, name = tmp_path / "root", season[0].video.name
+    shutil.copytree(quiet_root, root)
+    other = tmp_path / "in" / name
     other.parent.mkdir()
-    make_clip(other, seconds=2)
+    make_clip(other, counted(50), ClipSpec())
     refused = _run([other], root, environment)
     assert refused.returncode == 1
     assert "--replace" in refused.stderr
-    assert _bytes(root) == _bytes(quiet_run)
+    assert _bytes(root) == _bytes(quiet_root)
     replaced = _run([other], root, environment, "--replace", "--json")
     assert replaced.returncode == 0, replaced.stderr
     assert json.loads(replaced.stdout)[0]["people"] == 0
