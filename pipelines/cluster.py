@@ -37,8 +37,6 @@ def cluster(cfg: RaySettings) -> Iterator[Layout]:
         # Set before Ray is asked: its own variable would send the usage of a private service elsewhere.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # Its messages are about the inside of Ray Data, and would lie across the progress bars.
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         scratch = None if os.environ.get("RAY_ADDRESS") else _start_local(cfg)
         if scratch is None:
             ray.init(

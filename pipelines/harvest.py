@@ -1,9 +1,10 @@
 """Harvest: learn what the video is, and refuse what cannot be processed."""
 
 import getpass
+import os
 from datetime import UTC, datetime
 
-from pipelines.episode import Job, load_source, save_source
+from pipelines.episode import Job, save_source
 from screenalyzer import artifacts, audit
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.errors import ArtifactError, EpisodeConflictError
@@ -23,13 +24,13 @@ def harvest(job: Job, settings: Settings) -> VideoInfo:
     """
     info = probe(job.video)
     known = _known(job.paths)
-    if known is not None and known.sha256 != info.sha256:
+    if known is not None and known != info.sha256:
         if not job.replace:
             raise EpisodeConflictError(
                 f"{job.video.name}: episode {job.key} exists with other content. "
                 "Rename the file, or use --replace to discard what is there."
             )
-        _note(job, "episode.replaced", {"sha256": info.sha256, "before": known.sha256})
+        _note(job, "episode.replaced", {"sha256": info.sha256, "before": known})
         job.paths.purge()
     if known is None:
         _note(job, "episode.added", {"sha256": info.sha256})
@@ -48,13 +49,21 @@ def harvest_fingerprint(info: VideoInfo, settings: Settings) -> str:
 
 
 def _note(job: Job, action: str, details: dict[str, str]) -> None:
-    audit.append(
-        job.paths.audit, action, getpass.getuser(), {**details, "file": job.video.name}, datetime.now(UTC)
-    )
+    # A name that is not UTF-8, as an old disk may hold, cannot stand in a log as it is.
+    name = job.video.name.encode(errors="backslashreplace").decode()
+    audit.append(job.paths.audit, action, _user(), {**details, "file": name}, datetime.now(UTC))
 
 
-def _known(paths: EpisodePaths) -> VideoInfo | None:
+def _user() -> str:
     try:
-        return load_source(paths)
-    except (ArtifactError, TypeError, KeyError, ValueError):
-        return None  # never harvested, or by a version that kept other fields
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a number that nobody has named
+        return f"uid {os.getuid()}"
+
+
+def _known(paths: EpisodePaths) -> str | None:
+    """Digest of the content that has the name, also where another version kept other fields beside it."""
+    try:
+        return str(artifacts.read_json(paths.source_json)["sha256"])
+    except (ArtifactError, TypeError, KeyError):
+        return None

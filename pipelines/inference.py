@@ -27,6 +27,7 @@ from screenalyzer.faces.crops import cut_crops
 from screenalyzer.faces.quality import assess
 from screenalyzer.settings import Settings
 from screenalyzer.types import Chunk, EmbedderId, Int64, Segment, UInt8, VideoInfo
+from screenalyzer.video.clock import to_ms
 from screenalyzer.video.plan import plan
 from screenalyzer.video.read import ChunkLog, Sample, analysis_size, read_segment
 
@@ -69,6 +70,8 @@ class _Draft:
 
     rows: list[pa.Table] = field(default_factory=list)
     samples: int = 0
+    first_ms: int | None = None
+    reported_ms: int = 0
     decode: list[tuple[float, float]] = field(default_factory=list)
     detect: list[tuple[float, float]] = field(default_factory=list)
     embed: list[tuple[float, float]] = field(default_factory=list)
@@ -161,6 +164,8 @@ class ReadSegment:
 
     def _publish(self, paths: EpisodePaths, info: VideoInfo, chunk_log: ChunkLog, draft: _Draft) -> None:
         chunk = chunk_log.chunk
+        # A marker of other settings must not vouch for half of these files, should this be the last moment.
+        chunk_marker(paths, chunk).unlink(missing_ok=True)
         frames, faces = paths.chunk_frames(chunk.index), paths.chunk_faces(chunk.index)
         damage = [{"start_ms": d.start_ms, "end_ms": d.end_ms, "reason": d.reason} for d in chunk_log.damage]
         artifacts.write_table(frames, chunk_log.frames, schemas.CHUNK_FRAMES)
@@ -184,7 +189,6 @@ class _SegmentReader:
         self._scale = info.height / analysis_size(info, settings.video)[1]
         self._waiting: deque[_Batch] = deque()
         self._draft = _Draft()
-        self._reported_ms: int | None = None
 
     def run(self, stream: Iterator[Sample | ChunkLog]) -> Iterator[tuple[ChunkLog, _Draft]]:
         batch: list[Sample] = []
@@ -204,6 +208,7 @@ class _SegmentReader:
             self._receive(at_most=0)
             if item is None:
                 return
+            self._tell(self._ms(item.chunk.end_pts) - self._ms(item.chunk.start_pts))
             yield item, self._draft
             self._draft = _Draft()
 
@@ -225,10 +230,18 @@ class _SegmentReader:
             self._draft.embed.append(reading.embed_busy)
             if len(reading.faces):
                 self._draft.rows.append(self._rows(batch, reading))
-            last = int(batch.ts_ms[-1])
-            if self._reported_ms is not None:
-                self._report(self._key, last - self._reported_ms)
-            self._reported_ms = last
+            if self._draft.first_ms is None:
+                self._draft.first_ms = int(batch.ts_ms[0])
+            self._tell(int(batch.ts_ms[-1]) - self._draft.first_ms)
+
+    def _tell(self, read_ms: int) -> None:
+        """Report how much of the chunk has been read, in all; what was reported before is left out."""
+        if read_ms > self._draft.reported_ms:
+            self._report(self._key, read_ms - self._draft.reported_ms)
+            self._draft.reported_ms = read_ms
+
+    def _ms(self, pts: int) -> int:
+        return to_ms(pts, self._info.time_base)
 
     def _rows(self, batch: _Batch, reading: Reading) -> pa.Table:
         faces = reading.faces

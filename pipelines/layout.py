@@ -4,12 +4,14 @@ Everything that runs at once must fit, or Ray Data waits without a word: replica
 task together stay within the cluster's CPUs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from screenalyzer.settings import RaySettings
 
 Device = Literal["cpu", "cuda"]
+
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,18 @@ class Layout:
             + self.task_cpus
         )
 
+    @property
+    def gpus(self) -> float:
+        """GPUs taken when everything runs."""
+        return self.detector_replicas * self.detector_gpus + self.embedder_replicas * self.embedder_gpus
+
 
 def plan_layout(cfg: RaySettings, cpus: float, gpus: float) -> Layout:
     """Spread the parts over a cluster.
 
     On CPUs a frame costs the detector about three times what it costs the decoder or the embedder, so of
     every six cores three detect; below that one of each shares what there is. On GPUs the models leave the
-    CPUs to the decoders.
+    CPUs to the decoders. A count that is chosen here gives way, down to one, to what does not fit.
 
     Args:
         cfg: what the user fixed; unset counts are chosen here.
@@ -56,7 +63,7 @@ def plan_layout(cfg: RaySettings, cpus: float, gpus: float) -> Layout:
         detectors, embedders, decoders = max(1, int(gpus)), max(1, int(gpus)), max(1, cores // 2 - 1)
     else:
         detectors, embedders, decoders = max(1, cores // 2 - 1), max(1, cores // 6), max(1, cores // 6)
-    return Layout(
+    wanted = Layout(
         device=device,
         detector_replicas=cfg.detector_replicas or detectors,
         detector_cpus=cfg.detector_cpus,
@@ -68,3 +75,24 @@ def plan_layout(cfg: RaySettings, cpus: float, gpus: float) -> Layout:
         decoder_cpus=cfg.decoder_cpus,
         task_cpus=cfg.task_cpus,
     )
+    return _fitted(wanted, cfg, cpus, gpus)
+
+
+def _fitted(layout: Layout, cfg: RaySettings, cpus: float, gpus: float) -> Layout:
+    """Take away, one by one, from whichever part holds most of what there is too little of."""
+    counts = ("detector_replicas", "embedder_replicas", "decoder_actors")
+    free = [name for name in counts if getattr(cfg, name) is None]
+    for kind, limit in (("gpus", gpus), ("cpus", cpus)):
+        while getattr(layout, kind) > limit + _ROUNDING:
+            held = {name: getattr(layout, name) * _each(layout, name, kind) for name in free}
+            able = [name for name in free if getattr(layout, name) > 1 and held[name] > 0]
+            if not able:
+                break
+            most = max(able, key=lambda name: held[name])
+            layout = replace(layout, **{most: getattr(layout, most) - 1})
+    return layout
+
+
+def _each(layout: Layout, count: str, kind: str) -> float:
+    """CPUs or GPUs that one of a part takes."""
+    return float(getattr(layout, f"{count.split('_', maxsplit=1)[0]}_{kind}", 0.0))

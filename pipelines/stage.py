@@ -12,6 +12,9 @@ from screenalyzer import artifacts
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.settings import Settings
 
+# The stages after the harvest, in their order; `pipelines.stages` gives each its function.
+STAGE_NAMES = ("inference", "tracking", "cluster", "assist", "analytics")
+
 StageFunction = Callable[[EpisodePaths, Settings], list[Path]]
 
 

@@ -89,24 +89,18 @@ def analyse_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
     by_id = {t.track_id: t for t in tracked.tracks}
     names = display_names(artifacts.read_table(paths.clusters, schemas.CLUSTERS))
     seen = [
-        Presence(
-            names[c.cluster_id], span, _confidence(by_id[m.track_id], m.score), by_id[m.track_id].partial
-        )
+        Presence(names[c.cluster_id], span, m.score, t.partial, face_conf=t.mean_conf)
         for c in load_clustering(paths).clusters
         if not c.leave_out
         for m in c.members
-        for span in presence_spans(by_id[m.track_id], tracked.obs, grid)
+        for t in [by_id[m.track_id]]
+        for span in presence_spans(t, tracked.obs, grid)
     ]
     intervals = timeline(seen, settings.rules)
     duration_ms = grid.scenes[-1].end_ms - grid.scenes[0].start_ms
     write_timeline(paths, intervals)
     write_totals(paths, totals(intervals, duration_ms), settings.rules)
     return [paths.timeline, paths.totals_csv, paths.totals_parquet]
-
-
-def _confidence(track: Track, score: float) -> float:
-    """That it is this person; of a partial face also that it is a face, which is what the rule asks."""
-    return min(score, track.mean_conf) if track.partial else score
 
 
 def _track_ids(tracks: Sequence[Track], count: int) -> list[str | None]:
@@ -185,5 +179,5 @@ STAGES = (
     Stage("tracking", 1, track_episode, lambda _, s: s.track),
     Stage("cluster", 1, cluster_episode, lambda p, s: (s.cluster, _facebank_digest(p))),
     Stage("assist", 1, assist_episode, lambda _, s: s.cluster),
-    Stage("analytics", 1, analyse_episode, lambda _, s: s.rules),
+    Stage("analytics", 2, analyse_episode, lambda _, s: s.rules),
 )

@@ -172,7 +172,7 @@ def _spans_by_person(intervals: Iterable[Interval]) -> dict[str, list[Span]]:
 
 
 def _check(presence: Presence) -> None:
-    if not 0 <= presence.confidence <= 1:
+    if not (0 <= presence.confidence <= 1 and 0 <= _face_confidence(presence) <= 1):
         raise InputError(f"{presence.person}: confidence {presence.confidence} is not between 0 and 1.")
     if presence.source not in SOURCES:
         raise InputError(f"{presence.person}: source {presence.source!r} is not one of {', '.join(SOURCES)}.")
@@ -197,7 +197,7 @@ def _counted(seen: Sequence[Presence], rules: ScreenTimeRules) -> list[Presence]
     """Full faces, and the partial ones that are sure enough and in a stretch that is long enough."""
     full = [p for p in seen if not p.partial]
     # Confidences are stored as float32, where 0.7 is 0.69999999; six digits are what such a number holds.
-    sure = [p for p in seen if p.partial and round(float(p.confidence), 6) >= rules.partial_min_conf]
+    sure = [p for p in seen if p.partial and round(_face_confidence(p), 6) >= rules.partial_min_conf]
     stretches = fuse(p.span for p in sure)
     starts = [s.start_ms for s in stretches]
     return full + [
@@ -205,6 +205,10 @@ def _counted(seen: Sequence[Presence], rules: ScreenTimeRules) -> list[Presence]
         for p in sure
         if stretches[bisect_right(starts, p.span.start_ms) - 1].length_ms >= rules.partial_min_ms
     ]
+
+
+def _face_confidence(presence: Presence) -> float:
+    return float(presence.confidence if presence.face_conf is None else presence.face_conf)
 
 
 def _mean_confidence(parts: Sequence[Presence]) -> float:

@@ -239,6 +239,8 @@ class Presence:
         confidence: 0..1, that this is the person.
         partial: the face is cut by the frame's edge or mostly hidden.
         source: how it came to be: auto, reviewed, manual.
+        face_conf: 0..1, that it is a face at all, which is what the rules ask of a partial one; None where
+            only `confidence` is known. Not knowing who it is must not leave a face unpaid.
     """
 
     person: str
@@ -246,6 +248,7 @@ class Presence:
     confidence: float
     partial: bool = False
     source: str = "auto"
+    face_conf: float | None = None
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-import torch
 from ray import serve
 
 from pipelines.face_client import Reading
 from pipelines.layout import Layout
-from screenalyzer.faces.embedders import load_embedder
-from screenalyzer.faces.mtcnn import MTCNN
 from screenalyzer.settings import DetectSettings, EmbedSettings
 from screenalyzer.types import Faces, UInt8
 
@@ -38,6 +35,8 @@ class _Turns:
 
 
 def _prepare(device: str) -> None:
+    import torch  # noqa: PLC0415 - on the replica, not on every driver that deploys it
+
     if device == "cpu":
         # Two threads beside a busy neighbour run eight times slower than one.
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -57,6 +56,8 @@ class Detector:
 
     def __init__(self, cfg: DetectSettings, device: str) -> None:
         """Load the networks."""
+        from screenalyzer.faces.mtcnn import MTCNN  # noqa: PLC0415 - likewise
+
         _prepare(device)
         self._model = MTCNN(cfg, device)
         self._turns = _Turns()
@@ -72,6 +73,8 @@ class Embedder:
 
     def __init__(self, cfg: EmbedSettings, device: str) -> None:
         """Load the network."""
+        from screenalyzer.faces.embedders import load_embedder  # noqa: PLC0415 - likewise
+
         _prepare(device)
         self._model = load_embedder(cfg, device)
         self._turns = _Turns()

@@ -1,15 +1,18 @@
 """What the commands share: how they speak, and how they find an episode."""
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
+from pydantic_settings import SettingsError as UnreadableError
 from rich.console import Console
 
-from screenalyzer.artifacts import EpisodePaths
-from screenalyzer.errors import ArtifactError, SettingsError
+from screenalyzer.artifacts import EpisodePaths, clean_name
+from screenalyzer.errors import ArtifactError, EpisodeNameError, SettingsError
 from screenalyzer.settings import Settings
 
 out = Console(highlight=False)
@@ -49,10 +52,22 @@ def read_settings() -> Settings:
         first = e.errors()[0]
         name = "SCREENALYZER_" + "__".join(str(p).upper() for p in first["loc"])
         raise SettingsError(f"{name}: {first['msg']}. Correct or unset the variable.") from e
+    except UnreadableError as e:
+        names = " or ".join(_variables_of(str(e)))
+        raise SettingsError(
+            f"{names}: a group or a list is given as JSON, and this is none. Correct or unset the variable."
+        ) from e
+
+
+def _variables_of(complaint: str) -> list[str]:
+    """The variables that are set of the group that pydantic-settings complains about in its message."""
+    group = re.search(r'field "(\w+)"', complaint)
+    prefix = f"SCREENALYZER_{group[1] if group else ''}".upper()
+    return sorted(n for n in os.environ if n.upper().startswith(prefix))
 
 
 def find_episode(root: Path, name: str) -> EpisodePaths:
-    """The paths of an episode that has been processed.
+    """The paths of an episode that has been processed, named as its folder is or as the video was.
 
     Raises:
         ArtifactError: there is none of that name, or several.
@@ -60,9 +75,9 @@ def find_episode(root: Path, name: str) -> EpisodePaths:
     outputs = root / "outputs"
     if "/" in name:
         show, episode = name.split("/", 1)
-        candidates = [outputs / show / episode]
+        candidates = [outputs / _folder(show) / _folder(episode)]
     else:
-        candidates = sorted(p for p in outputs.glob("*/*") if p.name == name)
+        candidates = sorted(p for p in outputs.glob("*/*") if p.name == _folder(name))
     found = [p for p in candidates if (p / "stages").is_dir()]
     if len(found) > 1:
         options = ", ".join(f"{p.parent.name}/{p.name}" for p in found)
@@ -71,3 +86,11 @@ def find_episode(root: Path, name: str) -> EpisodePaths:
         known = ", ".join(f"{p.parent.name}/{p.name}" for p in sorted(outputs.glob("*/*"))) or "none yet"
         raise ArtifactError(f"no episode {name} below {root}. Known: {known}. Name the right --data-root?")
     return EpisodePaths(root, found[0].parent.name, found[0].name)
+
+
+def _folder(name: str) -> str:
+    """What a name became when it was processed; itself where it could not have been."""
+    try:
+        return clean_name(name)
+    except EpisodeNameError:
+        return name

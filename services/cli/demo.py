@@ -14,8 +14,7 @@ from screenalyzer.plot import plot_timeline
 from screenalyzer.results import EpisodeFacts, clock, read_timeline
 from services.cli.console import AsJson, DataRoot, err, out, read_settings, say_error, say_json
 from services.cli.process import describe, with_options
-from services.cli.progress import ProgressScreen
-from services.main_job import plan_jobs, run_main_job
+from services.cli.run import run_jobs
 
 _SHOW = "demo"
 
@@ -28,9 +27,7 @@ def demo(
     """Build a season of three short episodes of synthetic people, process it, and compare with the truth."""
     settings = with_options(read_settings(), "auto", embedder, None)
     season = _build(data_root / "videos" / _SHOW)
-    jobs = plan_jobs([e.video for e in season], _SHOW, data_root, replace=True)
-    with ProgressScreen(err, [j.key for j in jobs]) as screen:
-        outcomes = run_main_job(jobs, settings, screen)
+    outcomes = run_jobs([e.video for e in season], _SHOW, data_root, settings, replace=True, quiet=False)
     report: list[dict[str, Any]] = []
     for episode, outcome in zip(season, outcomes, strict=True):
         if outcome.error:

@@ -10,12 +10,9 @@ from typing import Literal
 
 import av
 import psutil
-import ray
-import torch
 import typer
 from rich.table import Table
 
-from pipelines.cluster import cluster
 from screenalyzer.errors import ModelError
 from screenalyzer.faces.embedders import resolve_embedder_id
 from screenalyzer.faces.models import catalogue
@@ -155,6 +152,8 @@ def _embedder(settings: Settings) -> Finding:
 
 
 def _gpu() -> Finding:
+    import torch  # noqa: PLC0415 - seconds that only the doctor needs
+
     if torch.cuda.is_available():
         return Finding(
             "gpu", "ok", ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
@@ -168,10 +167,15 @@ def _gpu() -> Finding:
 
 
 def _ray(settings: Settings) -> Finding:
+    import ray  # noqa: PLC0415 - likewise
+
+    from pipelines.cluster import cluster  # noqa: PLC0415 - likewise
+
     address = os.environ.get("RAY_ADDRESS")
     try:
         with cluster(settings.ray) as layout:
-            cpus = ray.cluster_resources().get("CPU", 0)
+            resources = ray.cluster_resources()
+            cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
     except (ConnectionError, RuntimeError, OSError, ValueError) as e:
         advice = (
             "Unset RAY_ADDRESS for a local cluster, or start that one."
@@ -180,13 +184,14 @@ def _ray(settings: Settings) -> Finding:
         )
         return Finding("ray", "broken", f"{ray.__version__}: {e}", advice)
     where = f"the cluster at {address}" if address else "a local cluster"
-    if layout.cpus > cpus:
-        return Finding(
-            "ray",
-            "broken",
-            f"{where} has {cpus:g} CPUs and {layout.cpus:g} are planned.",
-            "Lower the SCREENALYZER_RAY__* replicas or CPUs.",
-        )
+    for kind, there, planned in (("CPUs", cpus, layout.cpus), ("GPUs", gpus, layout.gpus)):
+        if planned > there:
+            return Finding(
+                "ray",
+                "broken",
+                f"{where} has {there:g} {kind} and {planned:g} are planned.",
+                f"Lower the SCREENALYZER_RAY__* replicas or {kind}.",
+            )
     counts = {
         "detectors": layout.detector_replicas,
         "embedders": layout.embedder_replicas,

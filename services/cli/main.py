@@ -53,6 +53,10 @@ def main() -> None:
     except ScreenalyzerError as e:
         say_error(str(e))
         sys.exit(1)
+    except OSError as e:
+        where = f"{e.filename}: " if e.filename else ""
+        say_error(f"{where}{e.strerror or e}. Look at the path, the rights and the free disk.")
+        sys.exit(1)
     except KeyboardInterrupt:
         say_error("interrupted. What is done is kept; the same command goes on from there.")
         sys.exit(130)

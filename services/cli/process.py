@@ -1,19 +1,19 @@
 """`screenalyzer process`: the main job."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
-from pipelines.progress import Silent
-from pipelines.season import Outcome
 from screenalyzer import artifacts
 from screenalyzer.results import clock, read_timeline, read_totals
 from screenalyzer.settings import Settings
 from services.cli.console import AsJson, DataRoot, err, out, read_settings, say_error, say_json
-from services.cli.progress import ProgressScreen
-from services.main_job import plan_jobs, run_main_job
+from services.cli.run import run_jobs
+
+if TYPE_CHECKING:
+    from pipelines.season import Outcome
 
 
 def with_options(settings: Settings, device: str, embedder: str | None, fps: float | None) -> Settings:
@@ -43,13 +43,10 @@ def process(  # noqa: PLR0913, PLR0917 - a parameter is an option
     the others are processed all the same.
     """
     settings = with_options(read_settings(), device, embedder, fps)
-    jobs = plan_jobs(videos, show, data_root, replace)
+    outcomes = run_jobs(videos, show, data_root, settings, replace, quiet=as_json)
     if as_json:
-        outcomes = run_main_job(jobs, settings, Silent())
         say_json([describe(o) for o in outcomes])
     else:
-        with ProgressScreen(err, [j.key for j in jobs]) as screen:
-            outcomes = run_main_job(jobs, settings, screen)
         show_outcomes(outcomes)
     for outcome in outcomes:
         if outcome.error:
@@ -58,7 +55,7 @@ def process(  # noqa: PLR0913, PLR0917 - a parameter is an option
         raise typer.Exit(1)
 
 
-def describe(outcome: Outcome) -> dict[str, Any]:
+def describe(outcome: "Outcome") -> dict[str, Any]:
     """An outcome for a script."""
     paths = outcome.job.paths
     result: dict[str, Any] = {
@@ -73,7 +70,7 @@ def describe(outcome: Outcome) -> dict[str, Any]:
     return result
 
 
-def show_outcomes(outcomes: list[Outcome]) -> None:
+def show_outcomes(outcomes: "list[Outcome]") -> None:
     """A table of what was done, then what a person should know of each episode."""
     table = Table(box=None, pad_edge=False)
     for name in ("episode", "length", "people", "appearances", "artifacts"):
@@ -95,5 +92,5 @@ def show_outcomes(outcomes: list[Outcome]) -> None:
             )
 
 
-def _missing(outcome: Outcome) -> list[dict[str, Any]]:
+def _missing(outcome: "Outcome") -> list[dict[str, Any]]:
     return list(artifacts.read_json(outcome.job.paths.manifest_json)["missing"])

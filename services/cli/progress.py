@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from pipelines.stages import STAGES
+from pipelines.stage import STAGE_NAMES
 from screenalyzer.results import clock
 
 # Share of an episode's work, for one bar over all stages: the models are nearly all of it.
@@ -65,13 +65,14 @@ class ProgressScreen:
 
     def stage_done(self, key: str, stage: str) -> None:
         """Move the bar to the stage's end."""
-        names = [s.name for s in STAGES]
         if not stage:
             self._progress.update(self._tasks[key], completed=1.0, stage="done", pace="")
             if not self._live:
                 self._console.print(f"{key}: done")
-        elif stage in names:
-            share = _INFERENCE_SHARE + (1 - _INFERENCE_SHARE) * (names.index(stage) + 1) / len(names)
+        elif stage in STAGE_NAMES:
+            share = _INFERENCE_SHARE + (1 - _INFERENCE_SHARE) * (STAGE_NAMES.index(stage) + 1) / len(
+                STAGE_NAMES
+            )
             self._progress.update(self._tasks[key], completed=share)
 
     def failed(self, key: str, message: str) -> None:  # noqa: ARG002

@@ -295,3 +295,9 @@ def test_totals_need_a_duration() -> None:
 def test_the_description_names_version_and_thresholds() -> None:
     text = describe(RULES)
     assert all(part in text for part in ("v1", "2000 ms", "500 ms", "0.7", "1000 ms"))
+
+
+def test_a_partial_face_counts_by_how_sure_it_is_a_face_not_by_whose() -> None:
+    unsure_who = Presence("Ada", Span(0, 2000), 0.2, partial=True, face_conf=0.99)
+    unsure_what = Presence("Ben", Span(0, 2000), 0.9, partial=True, face_conf=0.69)
+    assert [(r.person, r.confidence) for r in timeline([unsure_who, unsure_what], RULES)] == [("Ada", 0.2)]

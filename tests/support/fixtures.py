@@ -1,0 +1,51 @@
+"""Fixtures that build something once for all tests of a session; a pytest plugin."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from support.processed import Machine
+
+    from screenalyzer.artifacts import EpisodePaths
+    from screenalyzer.demo import DemoEpisode
+
+# ruff: noqa: PLC0415 - torch and Ray take seconds to import, and most tests need neither
+
+
+@pytest.fixture(scope="session")
+def short_season(tmp_path_factory: pytest.TempPathFactory) -> "list[DemoEpisode]":
+    """Three short episodes of synthetic people whose truth is known."""
+    from screenalyzer.demo import DemoFormat, build_season
+
+    if find_spec("openpeople") is None:
+        pytest.skip("the package openpeople (extra 'demo') is not installed")
+    return build_season(tmp_path_factory.mktemp("short-season"), form=DemoFormat(640, 360, 12))
+
+
+@pytest.fixture(scope="session")
+def machine() -> "Machine":
+    """The real models in this process, and settings that make many chunks of a short clip."""
+    import torch
+    from support.processed import Machine
+
+    from screenalyzer.faces.dlib_embedder import DlibEmbedder
+    from screenalyzer.faces.mtcnn import MTCNN
+    from screenalyzer.settings import Settings
+
+    torch.set_num_threads(1)
+    settings = Settings.model_validate({"video": {"chunk_s": 1}, "embed": {"embedder": "dlib"}})
+    return Machine(settings, MTCNN(settings.detect, "cpu"), DlibEmbedder("cpu"))
+
+
+@pytest.fixture(scope="session")
+def processed(
+    short_season: "list[DemoEpisode]", machine: "Machine", tmp_path_factory: pytest.TempPathFactory
+) -> "EpisodePaths":
+    """The first of them after the whole main job, for tests that only read, or copy its data root."""
+    from screenalyzer.artifacts import EpisodePaths
+
+    paths = EpisodePaths(tmp_path_factory.mktemp("processed"), "My-Show", "s01e01")
+    machine.process(short_season[0].video, paths)
+    return paths
