@@ -12,7 +12,10 @@ import ray
 from ray.data import DataContext
 
 from pipelines.layout import Layout, plan_layout
+from screenalyzer.errors import SettingsError
 from screenalyzer.settings import RaySettings
+
+_ROUNDING = 1e-6
 
 # Above the slowest cold start of a replica; Ray Data's own default waits half an hour.
 _NO_PROGRESS_S = 300
@@ -29,6 +32,9 @@ def cluster(cfg: RaySettings) -> Iterator[Layout]:
 
     With RAY_ADDRESS set the cluster there is used and left as it is; otherwise a local one is started and
     stopped again. A connection that already exists is used.
+
+    Raises:
+        SettingsError: the replicas, actors and tasks that were asked for need more than the cluster has.
     """
     scratch = None
     for chatty in _CHATTY:
@@ -48,11 +54,23 @@ def cluster(cfg: RaySettings) -> Iterator[Layout]:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         resources = ray.cluster_resources()
-        yield plan_layout(cfg, resources.get("CPU", 0.0), resources.get("GPU", 0.0))
+        cpus, gpus = resources.get("CPU", 0.0), resources.get("GPU", 0.0)
+        yield _fitting(plan_layout(cfg, cpus, gpus), cpus, gpus)
     finally:
         if scratch is not None:
             ray.shutdown()
             rmtree(scratch, ignore_errors=True)
+
+
+def _fitting(layout: Layout, cpus: float, gpus: float) -> Layout:
+    """The layout, if it fits; work that does not would wait forever without a word."""
+    for kind, planned, there in (("CPUs", layout.cpus, cpus), ("GPUs", layout.gpus, gpus)):
+        if planned > there + _ROUNDING:
+            raise SettingsError(
+                f"models, decoders and one task would take {planned:g} {kind}, the cluster has {there:g}. "
+                f"Lower the counts or {kind} of SCREENALYZER_RAY__*, or add nodes."
+            )
+    return layout
 
 
 def _start_local(cfg: RaySettings) -> Path:

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from pipelines.progress import Board, Observer, Reporter
 from pipelines.stage import Stage, run_stage
 from pipelines.stages import STAGES
 from screenalyzer import artifacts
-from screenalyzer.errors import InputError, ScreenalyzerError
+from screenalyzer.errors import EpisodeBusyError, InputError, ScreenalyzerError
 from screenalyzer.settings import Settings
 from screenalyzer.types import EmbedderId, VideoInfo
 from screenalyzer.video.plan import plan
@@ -103,6 +103,16 @@ class Season:
 
     def run(self) -> list[Outcome]:
         """Process everything; returns one outcome a job, in order."""
+        with ExitStack() as held:
+            for key, outcome in self._outcomes.items():
+                try:
+                    held.enter_context(artifacts.locked(outcome.job.paths))
+                except (EpisodeBusyError, OSError) as e:
+                    self._fail(key, str(e))
+            self._process()
+        return list(self._outcomes.values())
+
+    def _process(self) -> None:
         self._harvest_all()
         rows = [row for e in self._episodes.values() for row in _rows(e)]
         for key, episode in self._episodes.items():
@@ -113,12 +123,13 @@ class Season:
                 self._stream(rows, handles)
         while self._tasks:
             self._reap(timeout=_TICK_S)
-        return list(self._outcomes.values())
 
     def _harvest_all(self) -> None:
         task = ray.remote(num_cpus=self._layout.task_cpus, max_retries=3)(_harvest_task)
         pending = {}
         for key, outcome in self._outcomes.items():
+            if outcome.error:
+                continue
             self._observer.stage_started(key, "harvest")
             pending[task.remote(outcome.job, self._settings)] = key
         for ref, key in pending.items():

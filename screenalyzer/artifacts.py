@@ -6,6 +6,7 @@ a stage that is done; a marker that matches is.
 """
 
 import csv
+import fcntl
 import hashlib
 import io
 import json
@@ -13,35 +14,47 @@ import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from screenalyzer.errors import ArtifactError, EpisodeNameError
+from screenalyzer.errors import ArtifactError, EpisodeBusyError, EpisodeNameError
 
 _HASH_BLOCK = 1 << 20
 _TMP_SUFFIX = ".tmp"
+_LONGEST_NAME = 200  # bytes; with what exports and temporary names add, file systems take 255
 
 
 def clean_name(raw: str, what: str = "episode") -> str:
     """A show or episode name that is safe as a folder on every storage.
 
-    Letters of any script, digits, dot, dash and underscore stay; runs of anything else become one dash.
+    Letters of any script with their marks, digits, dot, dash and underscore stay; runs of anything else
+    become one dash.
 
     Raises:
-        EpisodeNameError: nothing usable is left, or it is longer than 120 characters.
+        EpisodeNameError: nothing usable is left, or it is longer than 120 characters or 200 bytes.
     """
-    name = re.sub(r"[^\w.-]+", "-", unicodedata.normalize("NFC", raw), flags=re.UNICODE).strip("-.")
-    if not name:
+    kept = "".join(c if _in_name(c) else " " for c in unicodedata.normalize("NFC", raw))
+    name = unicodedata.normalize("NFC", re.sub(r" +", "-", kept)).strip("-.")
+    if not any(c.isalnum() for c in name):
         raise EpisodeNameError(f"{raw!r} cannot name a {what}: it needs a letter or a digit. Rename it.")
-    if len(name) > 120:
-        raise EpisodeNameError(f"{raw!r} is too long to name a {what}: 120 characters at most. Rename it.")
+    if len(name) > 120 or len(name.encode()) > _LONGEST_NAME:
+        raise EpisodeNameError(
+            f"{raw!r} is too long to name a {what}: 120 letters at most, fewer in other scripts. Rename it."
+        )
     return name
+
+
+def _in_name(c: str) -> bool:
+    """Vowel signs and the like are marks, and no letters to `str.isalnum`."""
+    return c.isalnum() or c in "._-" or unicodedata.category(c).startswith("M")
 
 
 @dataclass(frozen=True)
@@ -185,17 +198,51 @@ class EpisodePaths:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file whole: temporary name, fsync, rename. A reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = path.with_name(f".{path.name}.{os.getpid()}{_TMP_SUFFIX}")
-    with tmp.open("wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-    tmp.replace(path)
+    tmp = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}{_TMP_SUFFIX}")
+    try:
+        with tmp.open("wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        tmp.replace(path)
+        _fsync_folder(path.parent)
+    except OSError:
+        tmp.unlink(missing_ok=True)  # a full disk is not kept full
+        raise
+
+
+def _fsync_folder(folder: Path) -> None:
+    """Make a rename last through a loss of power."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(paths: EpisodePaths) -> Iterator[None]:
+    """Hold an episode for the time of the block; the lock of a killed holder is free at once.
+
+    Raises:
+        EpisodeBusyError: another run holds it.
+    """
+    file = paths.audit.with_name("run.lock")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e:
+            raise EpisodeBusyError(
+                f"episode {paths.key} is being processed by another run. Wait for it, or stop it."
+            ) from e
+        yield
 
 
 def write_json(path: Path, value: object) -> None:
     """Write JSON with sorted keys, so equal values are equal bytes."""
-    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode(errors="backslashreplace"))  # a file name may hold what is not UTF-8
 
 
 def read_json(path: Path) -> Any:
@@ -218,15 +265,17 @@ def write_table(
     """Write a table that must match its schema, with more string metadata.
 
     Raises:
-        ArtifactError: the table's columns are not the schema's.
+        ArtifactError: the table's columns are not the schema's, by name or kind.
     """
     if table.schema.names != schema.names:
         raise ArtifactError(f"{path.name}: columns {table.schema.names} are not {schema.names}")
     full = {**(schema.metadata or {}), **{k.encode(): v.encode() for k, v in (metadata or {}).items()}}
+    try:
+        fitting = table.cast(schema.remove_metadata())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as e:
+        raise ArtifactError(f"{path.name}: {e}") from e
     sink = io.BytesIO()
-    pq.write_table(
-        table.cast(schema.remove_metadata()).replace_schema_metadata(full), sink, compression="zstd"
-    )
+    pq.write_table(fitting.replace_schema_metadata(full), sink, compression="zstd")
     write_bytes(path, sink.getvalue())
 
 
@@ -249,6 +298,9 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
                 f"{path} has {key.decode()} {found.get(key)!r}, not {wanted[key]!r}. "
                 "Process the episode again."
             )
+    expected = pa.schema([schema.field(n) for n in columns or schema.names])
+    if not table.schema.remove_metadata().equals(expected):
+        raise ArtifactError(f"{path} has other columns than it says. Process the episode again.")
     return table
 
 

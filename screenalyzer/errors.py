@@ -62,6 +62,10 @@ class EpisodeConflictError(InputError):
     """An episode of this name exists with other content."""
 
 
+class EpisodeBusyError(InputError):
+    """Another run is processing the episode."""
+
+
 class EpisodeNameError(InputError):
     """A show or episode name that cannot be used."""
 

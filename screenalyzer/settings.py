@@ -26,7 +26,8 @@ class VideoSettings(Slice):
     analysis_height: int = Field(
         1080, ge=240, le=4320, description="frames higher than this are scaled down to it"
     )
-    decode_threads: int = Field(1, ge=1, le=16)
+    # Excluded from what is dumped and so from fingerprints: the result is the same with any number.
+    decode_threads: int = Field(1, ge=1, le=16, exclude=True, description="threads a decoder")
 
 
 class ShotSettings(Slice):

@@ -13,7 +13,7 @@ import psutil
 import typer
 from rich.table import Table
 
-from screenalyzer.errors import ModelError
+from screenalyzer.errors import ModelError, SettingsError
 from screenalyzer.faces.embedders import resolve_embedder_id
 from screenalyzer.faces.models import catalogue
 from screenalyzer.settings import Settings
@@ -174,8 +174,9 @@ def _ray(settings: Settings) -> Finding:
     address = os.environ.get("RAY_ADDRESS")
     try:
         with cluster(settings.ray) as layout:
-            resources = ray.cluster_resources()
-            cpus, gpus = resources.get("CPU", 0), resources.get("GPU", 0)
+            cpus = ray.cluster_resources().get("CPU", 0)
+    except SettingsError as e:
+        return Finding("ray", "broken", str(e))
     except (ConnectionError, RuntimeError, OSError, ValueError) as e:
         advice = (
             "Unset RAY_ADDRESS for a local cluster, or start that one."
@@ -184,14 +185,6 @@ def _ray(settings: Settings) -> Finding:
         )
         return Finding("ray", "broken", f"{ray.__version__}: {e}", advice)
     where = f"the cluster at {address}" if address else "a local cluster"
-    for kind, there, planned in (("CPUs", cpus, layout.cpus), ("GPUs", gpus, layout.gpus)):
-        if planned > there:
-            return Finding(
-                "ray",
-                "broken",
-                f"{where} has {there:g} {kind} and {planned:g} are planned.",
-                f"Lower the SCREENALYZER_RAY__* replicas or {kind}.",
-            )
     counts = {
         "detectors": layout.detector_replicas,
         "embedders": layout.embedder_replicas,

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 def with_options(settings: Settings, device: str, embedder: str | None, fps: float | None) -> Settings:
     """The settings of the environment, overruled by what was typed."""
-    raw: dict[str, Any] = settings.model_dump()
-    raw["ray"]["device"] = device if device != "auto" else raw["ray"]["device"]
-    raw["embed"]["embedder"] = embedder or raw["embed"]["embedder"]
-    raw["video"]["sample_fps"] = fps or raw["video"]["sample_fps"]
-    return Settings.model_validate(raw)
+    typed = {
+        "ray": {} if device == "auto" else {"device": device},
+        "embed": {} if embedder is None else {"embedder": embedder},
+        "video": {} if fps is None else {"sample_fps": fps},
+    }
+    return settings.model_copy(
+        update={k: getattr(settings, k).model_copy(update=v) for k, v in typed.items()}
+    )
 
 
 def process(  # noqa: PLR0913, PLR0917 - a parameter is an option

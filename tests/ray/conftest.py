@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import ray
 from ray import serve
+from support.main_job import run
 
 from pipelines.cluster import cluster
 from pipelines.layout import Layout
@@ -46,3 +48,14 @@ def environment(layout: Layout) -> dict[str, str]:
 def season(tmp_path_factory: pytest.TempPathFactory) -> list[DemoEpisode]:
     """Three short episodes whose truth is known."""
     return build_season(tmp_path_factory.mktemp("season"), form=DemoFormat(640, 360, 16))
+
+
+@pytest.fixture(scope="session")
+def quiet_root(
+    season: list[DemoEpisode], environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The data root of an undisturbed run over three episodes at once."""
+    root = tmp_path_factory.mktemp("quiet")
+    done = run([e.video for e in season], root, environment)
+    assert done.returncode == 0, done.stderr
+    return root

@@ -4,13 +4,12 @@ import json
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from support.clips import ClipSpec, counted, make_clip, make_sound
+from support.main_job import Environment, artifact_bytes, checkpoints, run, start
 
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.demo import DemoEpisode
@@ -18,42 +17,6 @@ from screenalyzer.evaluation import Truth, score
 from screenalyzer.results import read_timeline
 
 pytestmark = pytest.mark.ray
-
-Environment = dict[str, str]
-
-
-def _command(videos: list[Path], root: Path, *more: str) -> list[str]:
-    head = [sys.executable, "-m", "services.cli.main", "process", *map(str, videos)]
-    return [*head, "--show", "t", "--data-root", str(root), *more]
-
-
-def _run(
-    videos: list[Path], root: Path, environment: Environment, *more: str
-) -> subprocess.CompletedProcess[str]:
-    command = _command(videos, root, *more)
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400, check=False)
-
-
-def _bytes(root: Path) -> dict[str, bytes]:
-    """Every artifact by its path; the audit log tells the time and is left out."""
-    files = (p for p in root.rglob("*") if p.is_file() and "diagnostics" not in p.parts)
-    return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
-
-
-def _checkpoints(root: Path) -> int:
-    """Markers of chunks and stages: how far a run is."""
-    return len([*root.rglob("done-*.json"), *root.rglob("stages/*.json")])
-
-
-@pytest.fixture(scope="module")
-def quiet_root(
-    season: list[DemoEpisode], environment: Environment, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    """The data root of an undisturbed run over three episodes at once."""
-    root = tmp_path_factory.mktemp("quiet")
-    done = _run([e.video for e in season], root, environment)
-    assert done.returncode == 0, done.stderr
-    return root
 
 
 def test_three_episodes_at_once_come_out_right(quiet_root: Path, season: list[DemoEpisode]) -> None:
@@ -63,35 +26,32 @@ def test_three_episodes_at_once_come_out_right(quiet_root: Path, season: list[De
         assert result.f1 >= 0.95, (episode.video.stem, result)
 
 
-def test_killed_at_any_moment_ends_with_the_same_bytes(
+def test_killed_at_any_moment_ends_with_the_sameartifact_bytes(
     quiet_root: Path, season: list[DemoEpisode], environment: Environment, tmp_path: Path
 ) -> None:
     rng = random.Random(7)
     videos = [e.video for e in season]
-    for checkpoints in (0, 1, 4, 8, 12):
-        process = subprocess.Popen(
-            _command(videos, tmp_path),
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        while process.poll() is None and _checkpoints(tmp_path) < checkpoints:
+    for reached in (0, 1, 4, 8, 12):
+        process = start(videos, tmp_path, environment)
+        while process.poll() is None and checkpoints(tmp_path) < reached:
             time.sleep(0.02)
         time.sleep(rng.uniform(0.0, 2.0))
         assert process.poll() is None, "the run was over before it could be killed"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    last = _run(videos, tmp_path, environment)
+    last = run(videos, tmp_path, environment)
     assert last.returncode == 0, last.stderr
-    assert _bytes(tmp_path) == _bytes(quiet_root)
+    assert artifact_bytes(tmp_path) == artifact_bytes(quiet_root)
 
 
 def test_a_finished_run_does_nothing_again(
     quiet_root: Path, season: list[DemoEpisode], environment: Environment
 ) -> None:
-    outputs = sorted(p for p in (quiet_root / "outputs").rglob("*") if p.is_file() and p.parent.name != "stages")
+    outputs = sorted(
+        p for p in (quiet_root / "outputs").rglob("*") if p.is_file() and p.parent.name != "stages"
+    )
     before = {p: p.stat().st_mtime_ns for p in outputs}
-    assert _run([e.video for e in season], quiet_root, environment).returncode == 0
+    assert run([e.video for e in season], quiet_root, environment).returncode == 0
     assert {p: p.stat().st_mtime_ns for p in outputs} == before
 
 
@@ -99,7 +59,7 @@ def test_bad_files_fail_alone_with_one_line_each(
     season: list[DemoEpisode], environment: Environment, tmp_path: Path
 ) -> None:
     good = season[0].video
-    whole = good.read_bytes()
+    whole = good.readartifact_bytes()
     contents = {
         "garbage.mp4": random.Random(1).randbytes(100_000),
         "text.mp4": b"this is no video\n" * 100,
@@ -108,9 +68,9 @@ def test_bad_files_fail_alone_with_one_line_each(
     }
     bad = [tmp_path / name for name in (*contents, "missing.mp4", "sound.mp4")]
     for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
+        (tmp_path / name).writeartifact_bytes(content)
     make_sound(tmp_path / "sound.mp4")
-    done = _run([*bad, good], tmp_path / "root", environment, "--json")
+    done = run([*bad, good], tmp_path / "root", environment, "--json")
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == len(bad) == len(done.stderr.splitlines())
@@ -128,10 +88,10 @@ def test_other_content_under_a_known_name(
     other = tmp_path / "in" / name
     other.parent.mkdir()
     make_clip(other, counted(50), ClipSpec())
-    refused = _run([other], root, environment)
+    refused = run([other], root, environment)
     assert refused.returncode == 1
     assert "--replace" in refused.stderr
-    assert _bytes(root) == _bytes(quiet_root)
-    replaced = _run([other], root, environment, "--replace", "--json")
+    assert artifact_bytes(root) == artifact_bytes(quiet_root)
+    replaced = run([other], root, environment, "--replace", "--json")
     assert replaced.returncode == 0, replaced.stderr
     assert json.loads(replaced.stdout)[0]["people"] == 0

@@ -105,9 +105,6 @@ def test_leftovers_of_a_killed_run_are_swept(clips: tuple[Path, Path], paths: Ep
     assert not any(p.exists() for p in leftovers)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="write_json cannot write a file name that is not UTF-8", raises=UnicodeError
-)
 def test_a_file_name_that_is_not_utf8(clips: tuple[Path, Path], paths: EpisodePaths, tmp_path: Path) -> None:
     video = tmp_path / os.fsdecode(b"caf\xe9.mp4")
     shutil.copy(clips[0], video)

@@ -1,0 +1,39 @@
+"""Runs the main job as a user does, in a process of its own."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+Environment = dict[str, str]
+
+
+def command(videos: Sequence[Path], root: Path, *more: str) -> list[str]:
+    """The command line for a show called t."""
+    head = [sys.executable, "-m", "services.cli.main", "process", *map(str, videos)]
+    return [*head, "--show", "t", "--data-root", str(root), *more]
+
+
+def start(videos: Sequence[Path], root: Path, environment: Environment) -> subprocess.Popen[bytes]:
+    """Begin a run without waiting for it."""
+    silent = subprocess.DEVNULL
+    return subprocess.Popen(command(videos, root), env=environment, stdout=silent, stderr=silent)
+
+
+def run(
+    videos: Sequence[Path], root: Path, environment: Environment, *more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run to the end."""
+    words = command(videos, root, *more)
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=900, check=False)
+
+
+def checkpoints(root: Path) -> int:
+    """Markers of chunks and stages: how far a run is."""
+    return len([*root.rglob("done-*.json"), *root.rglob("stages/*.json")])
+
+
+def artifact_bytes(root: Path) -> dict[str, bytes]:
+    """Every artifact by its path; the audit log tells the time and is left out."""
+    files = (p for p in root.rglob("*") if p.is_file() and "diagnostics" not in p.parts)
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
