@@ -18,7 +18,7 @@ import numpy as np
 from screenalyzer.clustering.agglomerate import Limit, agglomerate
 from screenalyzer.clustering.calibration import Calibration, calibration_of, fit_logistic
 from screenalyzer.clustering.cluster import cluster
-from screenalyzer.clustering.distances import cosine_to, unit
+from screenalyzer.clustering.distances import cosine_to
 from screenalyzer.clustering.gallery import Gallery
 from screenalyzer.clustering.metrics import bcubed, wcp
 from screenalyzer.clustering.templates import template_distances
@@ -26,6 +26,7 @@ from screenalyzer.faces.embedders import load_embedder
 from screenalyzer.faces.mtcnn import MTCNN
 from screenalyzer.settings import ClusterSettings, DetectSettings, EmbedSettings
 from screenalyzer.types import Constraints, EmbedderId, Faces, Float32, Int64, Observations, Track, UInt8
+from screenalyzer.vectors import unit
 
 LIMITS = np.round(np.arange(0.5, 1.5, 0.05), 2)  # of the logistic's midpoint
 CASTS = (5, 10, 20, 40)

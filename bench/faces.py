@@ -24,13 +24,13 @@ import torch
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import pdist
 
-from screenalyzer.clustering.distances import unit
 from screenalyzer.clustering.metrics import bcubed
 from screenalyzer.faces.embedders import load_embedder
 from screenalyzer.faces.mtcnn import MTCNN
 from screenalyzer.faces.weights import DLIB_RESNET, dlib_file
 from screenalyzer.settings import DetectSettings, EmbedSettings
 from screenalyzer.types import Faces, Float32, Float64, Int64, UInt8
+from screenalyzer.vectors import unit
 
 QUANTILES = (0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999)
 LIMITS = np.round(np.arange(0.03, 0.16, 0.01), 3)

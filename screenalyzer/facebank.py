@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from screenalyzer.artifacts import read_table, sweep_temporaries, write_table
-from screenalyzer.clustering.distances import unit
 from screenalyzer.clustering.gallery import Gallery
 from screenalyzer.errors import ArtifactError, EmbedderMismatchError, InputError
 from screenalyzer.schemas import FACEBANK_EMBEDDINGS, FACEBANK_PEOPLE
 from screenalyzer.types import EmbedderId, Faces, Float32, UInt8
+from screenalyzer.vectors import unit
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "screenalyzer:person")
 _EMBEDDER_KEY = "embedder"

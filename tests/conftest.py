@@ -12,8 +12,10 @@ _REPO = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def eval_dir() -> Path:
-    """Folder of the evaluation material, which is kept outside the project."""
-    folder = Path(os.environ.get("SCREENALYZER_EVAL", _REPO.parent / "shared" / "eval"))
-    if not (folder / "season").is_dir():
-        pytest.skip("the evaluation material is not on this machine (set SCREENALYZER_EVAL to its folder)")
-    return folder
+    """Folder of the evaluation material, which is kept outside the project, beside its checkout or elsewhere."""
+    named = os.environ.get("SCREENALYZER_EVAL")
+    candidates = [Path(named)] if named else [p.parent for p in _REPO.parent.glob("*/eval/score.py")]
+    for folder in candidates:
+        if (folder / "season").is_dir():
+            return folder
+    pytest.skip("the evaluation material is not on this machine (set SCREENALYZER_EVAL to its folder)")

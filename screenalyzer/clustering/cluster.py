@@ -1,68 +1,26 @@
 """From the tracks of an episode to people: decisions first, then names, then likeness."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from screenalyzer.clustering.agglomerate import Limit, agglomerate
 from screenalyzer.clustering.calibration import Calibration
+from screenalyzer.clustering.evidence import Evidence, sums_by_group
 from screenalyzer.clustering.gallery import Gallery
 from screenalyzer.clustering.identify import identify
 from screenalyzer.clustering.links import Links, co_visible, resolve
 from screenalyzer.clustering.model import Clustering
-from screenalyzer.clustering.pooling import any_apart, membership, pooled
+from screenalyzer.clustering.pooling import any_apart, pooled
 from screenalyzer.clustering.rating import describe
-from screenalyzer.clustering.refine import Grouped, refine
-from screenalyzer.clustering.templates import Templates, build_templates, template_distances
+from screenalyzer.clustering.refine import refine
+from screenalyzer.clustering.templates import build_templates, template_distances
 from screenalyzer.errors import EmbedderMismatchError
 from screenalyzer.settings import ClusterSettings
 from screenalyzer.types import Bool, Constraints, Float64, Int64, Observations, Track
 
 _GALLERY_FACES = 5  # a named person counts in a mean by at most so many kept faces
 _FAR = 2.0  # the largest cosine distance
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Everything that grouping weighs, over n tracks in c groups and p names.
-
-    Attributes:
-        templates: of the tracks.
-        distances: float64[n, n] of the tracks.
-        links: constraints over the groups.
-        names: the p people, sorted.
-        kept: float64[p], how much each person's kept faces count.
-        track_to_person: float64[n, p], distance to each person's kept faces; infinite without.
-    """
-
-    templates: Templates
-    distances: Float64
-    links: Links
-    names: tuple[str, ...]
-    kept: Float64
-    track_to_person: Float64
-
-    @property
-    def group_weight(self) -> Float64:
-        """float64[c]."""
-        return _sums(self.links.group, self.templates.weight, len(self.links.apart))
-
-    def grouped(self, apart: Bool) -> Grouped:
-        """The same at the level of groups, as refinement wants it."""
-        group, c = self.links.group, len(self.links.apart)
-        count = np.bincount(group, minlength=c)
-        quality = _sums(group, self.templates.quality, c) / np.maximum(count, 1)
-        between = pooled(self.distances, self.templates.weight, group, group, (c, c))
-        decided = np.bincount(group, self.links.decided, minlength=c) > 0
-        return Grouped(between, self.group_weight, quality, apart, decided)
-
-    def group_to_person(self) -> Float64:
-        """Weighted mean over each group's tracks: float64[c, p]."""
-        pool = membership(self.links.group, len(self.links.apart), self.templates.weight)
-        reach = np.isfinite(self.track_to_person).all(axis=0) if len(self.track_to_person) else self.kept > 0
-        mean = (pool @ np.where(reach, self.track_to_person, 0.0)) / self.group_weight[:, None]
-        return np.where(reach, mean, np.inf)
 
 
 def cluster(
@@ -133,11 +91,6 @@ def _gather(
     return Evidence(templates, distances, links, names, np.minimum(kept, _GALLERY_FACES), to_person)
 
 
-def _sums(group: Int64, values: Float64, count: int) -> Float64:
-    """Sum of values by group: float64[count]."""
-    return np.bincount(group, values, minlength=count).astype(np.float64)
-
-
 def _agglomerate(evidence: Evidence, owner: Int64, metric: Calibration) -> tuple[Int64, Int64]:
     """The cluster of each group, int64[c], and of each name, int64[p].
 
@@ -179,7 +132,7 @@ def _between_nodes(
     nearest = np.minimum.reduceat(np.minimum.reduceat(mean, starts, axis=0), starts, axis=1)
     between = np.full((count, count), _FAR)
     between[np.ix_(present, present)] = nearest
-    return between, _sums(node, weight, count)
+    return between, sums_by_group(node, weight, count)
 
 
 def _add_gallery(between: Float64, evidence: Evidence, unnamed: Int64, metric: Calibration) -> None:

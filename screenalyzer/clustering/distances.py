@@ -75,10 +75,3 @@ def _on_gpu(vectors: Float32) -> Float64:
 
     distances = cupy.asnumpy(pairwise_distances(cupy.asarray(vectors), metric="cosine"))
     return np.clip(np.asarray(distances, dtype=np.float64), 0.0, 2.0)
-
-
-def unit(vectors: Float32 | Float64) -> Float32:
-    """Scale rows to length one; a row of zeros stays zeros."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return np.asarray(scaled, dtype=np.float32)

@@ -1,19 +1,16 @@
 """What is known of each cluster: how sure its members are, whether it is a face, and who shows it best."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 from uuid import NAMESPACE_URL, uuid5
 
 import numpy as np
 from scipy.special import expit
 
 from screenalyzer.clustering.calibration import Calibration
+from screenalyzer.clustering.evidence import Evidence
 from screenalyzer.clustering.model import Cluster, Member, NamedBy
 from screenalyzer.clustering.pooling import any_apart, pooled
 from screenalyzer.types import Float32, Float64, Int64, Observations, Track
-
-if TYPE_CHECKING:
-    from screenalyzer.clustering.cluster import Evidence
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "screenalyzer:cluster")
 _HARDLY_A_FACE = 0.3
@@ -48,7 +45,7 @@ def face_evidence(conf: Float32, quality: Float32, count: int) -> float:
 def describe(
     tracks: Sequence[Track],
     obs: Observations,
-    evidence: "Evidence",
+    evidence: Evidence,
     label: Int64,
     names: Mapping[int, str],
     metric: Calibration,
@@ -83,7 +80,7 @@ def _naming(k: int, names: Mapping[int, str], by_hand: set[int]) -> tuple[str | 
 
 
 def member_scores(
-    evidence: "Evidence", of_track: Int64, names: Mapping[int, str], metric: Calibration
+    evidence: Evidence, of_track: Int64, names: Mapping[int, str], metric: Calibration
 ) -> Float64:
     """How sure it is that each track belongs to its cluster, 0..1: float64[n].
 
@@ -104,7 +101,7 @@ def member_scores(
     return np.where(evidence.links.decided, 1.0, score)
 
 
-def _to_kept_faces(evidence: "Evidence", of_track: Int64, names: Mapping[int, str]) -> Float64:
+def _to_kept_faces(evidence: Evidence, of_track: Int64, names: Mapping[int, str]) -> Float64:
     """Distance of each track to the kept faces of the person its cluster is named after; NaN without."""
     distance = np.full(len(of_track), np.nan)
     for k, name in names.items():
@@ -118,7 +115,7 @@ def _to_kept_faces(evidence: "Evidence", of_track: Int64, names: Mapping[int, st
 def _describe_one(
     tracks: Sequence[Track],
     obs: Observations,
-    evidence: "Evidence",
+    evidence: Evidence,
     rows: Int64,
     scores: Float64,
     naming: tuple[str | None, NamedBy | None],

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from screenalyzer.clustering.distances import Backend, pairwise_cosine, unit
+from screenalyzer.clustering.distances import Backend, pairwise_cosine
 from screenalyzer.types import Float32, Float64, Int64, Observations, Track
+from screenalyzer.vectors import unit
 
 _GOOD_SHARE = 0.5  # of the track's best quality: worse detections say little beside better ones
 

@@ -4,13 +4,13 @@ import dlib
 import numpy as np
 import torch
 
-from screenalyzer.clustering.distances import unit
 from screenalyzer.faces import weights as files
 from screenalyzer.faces.align import dlib_boxes
 from screenalyzer.faces.dlib_resnet import CHIP_SIZE, DIM, DlibResNet
-from screenalyzer.faces.embedders import check_crops
+from screenalyzer.faces.embedder import check_crops
 from screenalyzer.faces.portions import run_in_portions
 from screenalyzer.types import EmbedderId, Faces, Float32, UInt8
+from screenalyzer.vectors import unit
 
 _PADDING = 0.25
 

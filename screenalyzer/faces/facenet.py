@@ -8,12 +8,12 @@ from facenet_pytorch.models.inception_resnet_v1 import BasicConv2d, InceptionRes
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from screenalyzer.clustering.distances import unit
 from screenalyzer.errors import ModelError
 from screenalyzer.faces.align import FACENET_MARGIN, crop_box
-from screenalyzer.faces.embedders import check_crops
+from screenalyzer.faces.embedder import check_crops
 from screenalyzer.faces.portions import run_in_portions
 from screenalyzer.types import EmbedderId, Faces, Float32, UInt8
+from screenalyzer.vectors import unit
 
 CROP_SIZE = 160
 DIM = 512

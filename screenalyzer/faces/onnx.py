@@ -12,12 +12,12 @@ import numpy as np
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from screenalyzer.clustering.distances import unit
 from screenalyzer.errors import ModelError, ModelUnavailableError
 from screenalyzer.faces import weights as files
 from screenalyzer.faces.align import ARCFACE_POINTS, ARCFACE_SIDE, crop_box, similarity, warp
-from screenalyzer.faces.embedders import check_crops
+from screenalyzer.faces.embedder import check_crops
 from screenalyzer.types import EmbedderId, Faces, Float32, UInt8
+from screenalyzer.vectors import unit
 
 _PORTION = 16
 

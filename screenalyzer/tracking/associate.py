@@ -6,9 +6,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from screenalyzer.clustering.calibration import Calibration
-from screenalyzer.clustering.distances import cosine_to, unit
+from screenalyzer.clustering.distances import cosine_to
 from screenalyzer.tracking.geometry import motion_evidence, same_face
 from screenalyzer.types import Bool, Float64, Int64, Observations
+from screenalyzer.vectors import unit
 
 _APPEARANCE_CAP = (-12.0, 6.0)
 _MEMORY = 25  # detections that a running tracklet is known by

@@ -40,9 +40,11 @@ def demo(
         files = [*export(paths, "csv", None), *export(paths, "xlsx", None), picture]
         report.append({**describe(outcome), **_figures(result), "files": [str(f) for f in files]})
         if not as_json:
-            out.print(_table(paths.key, EpisodeFacts.load(paths), result))
+            _show(paths.key, EpisodeFacts.load(paths), result)
             out.print(
-                f"artifacts in {paths.outputs}; exports: {', '.join(f.name for f in files)}\n", markup=False
+                f"artifacts in {paths.outputs}; exports: {', '.join(f.name for f in files)}\n",
+                markup=False,
+                soft_wrap=True,
             )
     if as_json:
         say_json(report)
@@ -72,12 +74,13 @@ def _figures(result: Score) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(key: str, facts: EpisodeFacts, result: Score) -> Table:
+def _show(key: str, facts: EpisodeFacts, result: Score) -> None:
     title = (
         f"{key}, {clock(facts.duration_ms)}: f1 {result.f1:.3f}, "
         f"{result.people_found} people found, {result.people_true} true"
     )
-    table = Table(title=title, box=None, pad_edge=False, title_justify="left")
+    out.print(title, style="bold", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
     table.add_column("true person")
     table.add_column("found as")
     for name in ("truth", "found", "difference"):
@@ -88,4 +91,4 @@ def _table(key: str, facts: EpisodeFacts, result: Score) -> Table:
             p.person, p.matched or "-", f"{true_ms / 1000:.1f} s", f"{found_ms / 1000:.1f} s",
             f"{(found_ms - true_ms) / 1000:+.1f} s",
         )  # fmt: skip
-    return table
+    out.print(table)

@@ -24,9 +24,8 @@ def totals(episode: EpisodeName, data_root: DataRoot = Path("data"), as_json: As
              "start_ms": facts.start_ms, "rules": rules, "totals": [asdict(r) for r in rows]}
         )  # fmt: skip
         return
-    table = Table(
-        title=f"{paths.key}, {clock(facts.duration_ms)}", box=None, pad_edge=False, title_justify="left"
-    )
+    out.print(f"{paths.key}, {clock(facts.duration_ms)}", style="bold", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
     for name in ("person", "screen time", "percent", "appearances", "first", "last"):
         table.add_column(name, justify="left" if name == "person" else "right")
     for r in rows:

@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from screenalyzer.clustering.cluster import cluster
-from screenalyzer.clustering.distances import unit
 from screenalyzer.clustering.gallery import Gallery
 from screenalyzer.clustering.model import Clustering
 from screenalyzer.errors import ConstraintError, EmbedderMismatchError
 from screenalyzer.settings import ClusterSettings
 from screenalyzer.types import Constraints
+from screenalyzer.vectors import unit
 
 CFG = ClusterSettings(backend="cpu")
 T = [f"t{i:03d}" for i in range(20)]

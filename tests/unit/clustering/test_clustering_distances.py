@@ -4,10 +4,11 @@ from scipy.spatial.distance import cdist
 
 from screenalyzer.clustering import distances
 from screenalyzer.clustering.calibration import calibration_of, fit_logistic
-from screenalyzer.clustering.distances import pairwise_cosine, resolve_backend, unit
+from screenalyzer.clustering.distances import pairwise_cosine, resolve_backend
 from screenalyzer.clustering.templates import template_distances
 from screenalyzer.errors import SettingsError
 from screenalyzer.types import EmbedderId
+from screenalyzer.vectors import unit
 
 VECTORS = unit(np.random.default_rng(0).normal(size=(200, 128)).astype(np.float32))
 LACKING = distances._what_a_gpu_lacks()
