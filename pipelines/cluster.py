@@ -16,6 +16,7 @@ from screenalyzer.errors import SettingsError
 from screenalyzer.settings import RaySettings
 
 _ROUNDING = 1e-6
+_SCRATCH = "screenalyzer-"
 
 # Above the slowest cold start of a replica; Ray Data's own default waits half an hour.
 _NO_PROGRESS_S = 300
@@ -40,7 +41,7 @@ def cluster(cfg: RaySettings) -> Iterator[Layout]:
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(logging.ERROR)
     if not ray.is_initialized():
-        # Set before Ray is asked: its own variable would send the usage of a private service elsewhere.
+        # Ray reports its use to its makers unless told not to; what a studio runs is its own affair.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         scratch = None if os.environ.get("RAY_ADDRESS") else _start_local(cfg)
@@ -73,9 +74,19 @@ def _fitting(layout: Layout, cpus: float, gpus: float) -> Layout:
     return layout
 
 
+def _sweep_scratch(base: Path) -> None:
+    """Remove what the local clusters of killed runs left behind; it can be gigabytes."""
+    for folder in base.glob(f"{_SCRATCH}*-*"):
+        pid = folder.name.removeprefix(_SCRATCH).split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            rmtree(folder, ignore_errors=True)
+
+
 def _start_local(cfg: RaySettings) -> Path:
     # Ray's sockets lie below this folder and their paths may have 107 characters at most.
-    scratch = Path(tempfile.mkdtemp(prefix="scr-", dir="/tmp" if Path("/tmp").is_dir() else None))
+    base = Path("/tmp") if Path("/tmp").is_dir() else Path(tempfile.gettempdir())
+    _sweep_scratch(base)
+    scratch = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH}{os.getpid()}-", dir=base))
     ray.init(
         address="local",
         _node_ip_address="127.0.0.1",

@@ -12,7 +12,7 @@ _REPO = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def eval_dir() -> Path:
-    """Folder of the evaluation material, which is kept outside the project, beside its checkout or elsewhere."""
+    """Folder of the evaluation material, which is kept outside the project: beside its checkout, or named."""
     named = os.environ.get("SCREENALYZER_EVAL")
     candidates = [Path(named)] if named else [p.parent for p in _REPO.parent.glob("*/eval/score.py")]
     for folder in candidates:

@@ -1,9 +1,10 @@
 """`screenalyzer`: the main job and its results from a shell.
 
 Exit codes: 0 all well, 1 something failed (each failure is one line on stderr), 2 wrong usage,
-130 interrupted.
+130 interrupted, 143 told to stop.
 """
 
+import signal
 import sys
 import warnings
 
@@ -47,6 +48,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; every expected error is one line on stderr."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a cluster of our own is stopped
     warnings.simplefilter("ignore")  # a user's screen is for the user; the tests run with warnings as errors
     try:
         app()
