@@ -43,6 +43,7 @@ def main() -> None:
         "real_time_factor": round(video_s / wall_s, 2),
         "decode_fps": round(total["frames"] / total["decode_s"], 1),
         "detect_fps": round(total["samples"] / total["detect_s"], 1),
+        "embed_fps": round(total["samples"] / max(total["embed_s"], 1e-9), 1),
         "embed_faces_per_s": round(total["faces"] / max(total["embed_s"], 1e-9), 1),
         "frames": int(total["frames"]),
         "sampled_frames": int(total["samples"]),

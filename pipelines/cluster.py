@@ -18,9 +18,6 @@ from screenalyzer.settings import RaySettings
 _ROUNDING = 1e-6
 _SCRATCH = "screenalyzer-"
 
-# Above the slowest cold start of a replica; Ray Data's own default waits half an hour.
-_NO_PROGRESS_S = 300
-
 # Each of these sets its own level when it is imported, whatever its parent says.
 _CHATTY = ("ray", "ray.data", "ray.serve", "ray._private.authentication.authentication_token_setup")
 
@@ -51,7 +48,8 @@ def cluster(cfg: RaySettings) -> Iterator[Layout]:
             )
     try:
         context = DataContext.get_current()
-        context.execution_no_progress_timeout_s = _NO_PROGRESS_S
+        # Its guard counts finished segments, and a segment may be a whole film; `season` watches frames.
+        context.execution_no_progress_timeout_s = -1
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         resources = ray.cluster_resources()
@@ -65,6 +63,8 @@ def cluster(cfg: RaySettings) -> Iterator[Layout]:
 
 def _fitting(layout: Layout, cpus: float, gpus: float) -> Layout:
     """The layout, if it fits; work that does not would wait forever without a word."""
+    if layout.device == "cuda" and not gpus:
+        raise SettingsError("the device cuda needs a GPU and the cluster has none. Use auto or cpu.")
     for kind, planned, there in (("CPUs", layout.cpus, cpus), ("GPUs", layout.gpus, gpus)):
         if planned > there + _ROUNDING:
             raise SettingsError(

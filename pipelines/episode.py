@@ -1,12 +1,13 @@
 """What the stages of one episode share: the request, the probed source, the sampled grid and the faces."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from screenalyzer import artifacts, schemas
 from screenalyzer.artifacts import EpisodePaths
@@ -19,11 +20,19 @@ EMBEDDER_KEY = "embedder"
 
 @dataclass(frozen=True)
 class Job:
-    """One episode to process."""
+    """One episode to process.
+
+    Attributes:
+        video: the file.
+        paths: where its artifacts go.
+        replace: discard an episode of the same name with other content.
+        refused: why it cannot even be tried; None where it can.
+    """
 
     video: Path
     paths: EpisodePaths
     replace: bool = False
+    refused: str | None = None
 
     @property
     def key(self) -> str:
@@ -96,13 +105,22 @@ def observations(detections: pa.Table, embeddings: Float32) -> Observations:
 
 def chunk_faces(paths: EpisodePaths, columns: list[str]) -> pa.Table:
     """Columns of the faces of all chunks of the current manifest, in the order of the detections."""
-    parts = [
-        artifacts.read_table(
-            paths.chunk_faces(int(part.stem.removeprefix("part-"))), schemas.CHUNK_FACES, columns
-        )
-        for part in sorted(paths.detections.glob("part-*.parquet"))
-    ]
+    parts = list(_chunk_parts(paths, columns))
     return pa.concat_tables(parts).sort_by([("ts_ms", "ascending"), ("det_id", "ascending")])
+
+
+def chosen_crops(paths: EpisodePaths, det_ids: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """The JPEG crops of some faces, chunk by chunk: those of a whole episode need not fit in memory."""
+    wanted = pa.array(sorted(det_ids), pa.string())
+    for part in _chunk_parts(paths, ["det_id", "crop"]):
+        chosen = part.filter(pc.is_in(part["det_id"], value_set=wanted))
+        yield from zip(chosen["det_id"].to_pylist(), chosen["crop"].to_pylist(), strict=True)
+
+
+def _chunk_parts(paths: EpisodePaths, columns: list[str]) -> Iterator[pa.Table]:
+    for part in sorted(paths.detections.glob("part-*.parquet")):
+        index = int(part.stem.removeprefix("part-"))
+        yield artifacts.read_table(paths.chunk_faces(index), schemas.CHUNK_FACES, columns)
 
 
 def embedder_of(table: pa.Table) -> EmbedderId:

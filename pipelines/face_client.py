@@ -82,7 +82,7 @@ class ServeFaceClient:
             except RayTaskError as e:
                 if not isinstance(e.cause, _LOST):
                     raise InferenceError(
-                        f"a model failed on a batch: {e.cause!r}. The log of its replica says where."
+                        f"a model failed on a batch: {e.cause!r}. Leave the video out, and report this."
                     ) from e
                 cause: Exception = e
             except _LOST as e:
@@ -91,8 +91,8 @@ class ServeFaceClient:
                 return reading
             if attempt == _ATTEMPTS:
                 raise InferenceError(
-                    f"model replicas were lost {_ATTEMPTS} times in a row on one batch. "
-                    "Look at memory and the logs of Serve."
+                    f"model replicas were lost {_ATTEMPTS} times in a row on a batch, at last by {cause!r}. "
+                    "Look at the free memory, and run the same command again."
                 ) from cause
             time.sleep(backoff)
             backoff *= 2

@@ -5,6 +5,7 @@ import os
 from datetime import UTC, datetime
 
 from pipelines.episode import Job, save_source
+from pipelines.stage import drop_markers
 from screenalyzer import artifacts, audit
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.errors import ArtifactError, EpisodeConflictError
@@ -36,10 +37,11 @@ def harvest(job: Job, settings: Settings) -> VideoInfo:
         _note(job, "episode.added", {"sha256": info.sha256})
     artifacts.sweep_temporaries(job.paths.harvest)
     artifacts.sweep_temporaries(job.paths.outputs)
+    marker, made_from = job.paths.marker("harvest"), harvest_fingerprint(info, settings)
+    if artifacts.recorded_fingerprint(marker) != made_from:
+        drop_markers(job.paths)
     save_source(job.paths, info)
-    artifacts.mark_done(
-        job.paths.marker("harvest"), harvest_fingerprint(info, settings), [job.paths.source_json]
-    )
+    artifacts.mark_done(marker, made_from, [job.paths.source_json])
     return info
 
 

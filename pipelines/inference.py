@@ -20,9 +20,10 @@ import pyarrow as pa
 
 from pipelines.episode import EMBEDDER_KEY, load_source
 from pipelines.face_client import FaceClient, Reading
+from pipelines.stage import explain
 from screenalyzer import artifacts, schemas
 from screenalyzer.artifacts import EpisodePaths
-from screenalyzer.errors import ScreenalyzerError
+from screenalyzer.errors import FileMissingError, ScreenalyzerError, VideoError
 from screenalyzer.faces.crops import cut_crops
 from screenalyzer.faces.quality import assess
 from screenalyzer.settings import Settings
@@ -141,6 +142,8 @@ class ReadSegment:
                     yield _columns(row)
             except ScreenalyzerError as e:
                 yield _columns({"key": paths.key, "error": str(e)})
+            except OSError as e:
+                yield _columns({"key": paths.key, "error": f"{paths.key}: {explain(e)}"})
             except Exception as e:
                 log.exception("reading %s, segment %d", paths.key, number)
                 yield _columns(
@@ -152,6 +155,9 @@ class ReadSegment:
         cfg = self._settings
         segment = plan(info, cfg.video)[number]
         done = chunks_done(paths, segment, cfg, self._embedder)
+        for index in sorted(done):  # perhaps by an operator that died before anybody heard of it
+            yield {"key": paths.key, "chunk": index}
+        _check_unchanged(info)
         reader = _SegmentReader(paths, info, cfg, self._client(), self._report)
         stream = read_segment(Path(info.path), info, segment, cfg.video, cfg.shots, done)
         for chunk_log, draft in reader.run(stream):
@@ -267,6 +273,14 @@ class _SegmentReader:
                 "crop": cut_crops(batch.frames, faces),
             }
         ).cast(schemas.CHUNK_FACES.remove_metadata())
+
+
+def _check_unchanged(info: VideoInfo) -> None:
+    path = Path(info.path)
+    if not path.is_file():
+        raise FileMissingError(path, "it was taken away while it was being processed", "Put it back.")
+    if path.stat().st_size != info.size_bytes:
+        raise VideoError(path, "it changed while it was being processed", "Process it when it is complete.")
 
 
 def _det_id(sha256: str, pts: int, box: np.ndarray) -> str:

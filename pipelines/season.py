@@ -26,7 +26,7 @@ from pipelines.harvest import harvest, harvest_fingerprint
 from pipelines.inference import COSTS, ReadSegment, chunks_done
 from pipelines.layout import Layout
 from pipelines.progress import Board, Observer, Reporter
-from pipelines.stage import Stage, run_stage
+from pipelines.stage import Stage, drop_markers, explain, run_stage
 from pipelines.stages import STAGES
 from screenalyzer import artifacts
 from screenalyzer.errors import EpisodeBusyError, InputError, ScreenalyzerError
@@ -35,6 +35,9 @@ from screenalyzer.types import EmbedderId, VideoInfo
 from screenalyzer.video.plan import plan
 
 _TICK_S = 0.2
+_BOARD_S = 5.0
+_UNHEARD = "reading ended before all of it was heard of; run the same command again"
+_STALLED_S = 600.0  # well above the slowest cold start of a replica
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +110,10 @@ class Season:
             for key, outcome in self._outcomes.items():
                 try:
                     held.enter_context(artifacts.locked(outcome.job.paths))
-                except (EpisodeBusyError, OSError) as e:
+                except EpisodeBusyError as e:
                     self._fail(key, str(e))
+                except OSError as e:
+                    self._fail(key, f"{key}: {explain(e)}")
             self._process()
         return list(self._outcomes.values())
 
@@ -135,15 +140,18 @@ class Season:
         for ref, key in pending.items():
             try:
                 result = ray.get(ref)
+                if isinstance(result, VideoInfo):
+                    self._episodes[key] = self._open(self._outcomes[key], result)
             except RayError as e:
                 log.exception("harvest of %s", key)
                 result = f"{key}: harvest failed unexpectedly: {_last_line(e)}"
-            if isinstance(result, VideoInfo):
-                self._observer.stage_done(key, "harvest")
-                self._episodes[key] = self._open(self._outcomes[key], result)
-                self._observer.stage_started(key, "inference")
-            else:
+            except (ScreenalyzerError, OSError) as e:
+                result = f"{key}: {explain(e) if isinstance(e, OSError) else e}"
+            if isinstance(result, str):
                 self._fail(key, result)
+            else:
+                self._observer.stage_done(key, "harvest")
+                self._observer.stage_started(key, "inference")
 
     def _open(self, outcome: Outcome, info: VideoInfo) -> _Episode:
         segments = plan(info, self._settings.video)
@@ -156,6 +164,8 @@ class Season:
             left |= missing
             if missing:
                 todo.append(number)
+        if left:
+            drop_markers(paths)  # old totals must not pass for those of what is about to be read
         chunk_count = sum(len(s.chunks) for s in segments)
         total_ms = round((info.end_pts - info.start_pts) * info.time_base * 1000)
         outcome.duration_ms = total_ms
@@ -164,36 +174,53 @@ class Season:
         return _Episode(outcome, info, upstream, left, todo, total_ms, skipped_ms)
 
     def _stream(self, rows: list[dict[str, Any]], handles: tuple[Any, Any]) -> None:
-        board = ray.remote(num_cpus=0)(Board).remote()
-        results: queue.SimpleQueue[dict[str, Any] | BaseException | None] = queue.SimpleQueue()
-        thread = threading.Thread(
+        """Read until the Dataset has ended; whatever becomes of it, every episode gets an outcome."""
+        board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        results: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
+        pump = threading.Thread(
             target=self._pump, args=(rows, handles, Reporter(board), results), daemon=True
         )
-        thread.start()
-        while True:
+        pump.start()
+        read_ms: dict[str, int] = {}
+        moved = time.monotonic()
+        while time.monotonic() - moved < _STALLED_S:
             try:
                 item = results.get(timeout=_TICK_S)
             except queue.Empty:
-                self._show(ray.get(board.read_ms.remote()))
+                before, read_ms = read_ms, _look_at(board, read_ms)
+                moved = time.monotonic() if read_ms != before else moved
+                self._show(read_ms)
                 self._reap(timeout=0)
                 continue
-            if item is None:
-                break
-            if isinstance(item, BaseException):
-                raise item
+            if not isinstance(item, dict):
+                self._end_reading(
+                    _UNHEARD if item is None else f"reading failed unexpectedly: {_last_line(item)}"
+                )
+                return
+            moved = time.monotonic()
             self._chunk_read(item)
-        thread.join()
+        self._end_reading(
+            f"nothing was read for {_STALLED_S:g} s: the cluster has no room for a decoder or a model, or a "
+            "model does not start. Look at `ray status` and `serve status`, and run the same command again"
+        )
+
+    def _end_reading(self, why: str) -> None:
+        """Fail the episodes that were not read to their end."""
+        for key, episode in self._episodes.items():
+            if episode.chunks_left and not self._outcomes[key].error:
+                self._fail(key, f"{key}: {why}.")
 
     def _pump(
         self, rows: list[dict[str, Any]], handles: tuple[Any, Any], report: Reporter,
-        results: "queue.SimpleQueue[dict[str, Any] | BaseException | None]",
+        results: "queue.SimpleQueue[dict[str, Any] | Exception | None]",
     ) -> None:  # fmt: skip
         """Run the Dataset in a thread of its own, since iterating it blocks."""
         try:
             for row in self._dataset(rows, handles, report):
                 results.put(row)
             results.put(None)
-        except BaseException as e:  # noqa: BLE001 - handed to the main thread, which raises it
+        except Exception as e:
+            log.exception("reading")
             results.put(e)
 
     def _dataset(
@@ -277,6 +304,15 @@ def _last_line(error: Exception) -> str:
     return str(error).strip().splitlines()[-1]
 
 
+def _look_at(board: Any, before: dict[str, int]) -> dict[str, int]:
+    """What the board shows; the last look if it is just being started again."""
+    try:
+        read_ms: dict[str, int] = ray.get(board.read_ms.remote(), timeout=_BOARD_S)
+    except (RayError, TimeoutError):
+        return before
+    return read_ms
+
+
 def _rows(episode: _Episode) -> list[dict[str, Any]]:
     paths = episode.outcome.job.paths
     return [{"show": paths.show, "episode": paths.episode, "segment": n} for n in episode.segments]
@@ -288,7 +324,7 @@ def _harvest_task(job: Job, settings: Settings) -> VideoInfo | str:
     except InputError as e:
         return str(e)
     except OSError as e:
-        return f"{job.video.name}: {e.strerror or e}. Look at the path, the rights and the free disk."
+        return f"{job.video.name}: {explain(e)}"
 
 
 def _stage_task(stage: Stage, job: Job, settings: Settings, upstream: str) -> tuple[str, str | None]:
@@ -297,7 +333,4 @@ def _stage_task(stage: Stage, job: Job, settings: Settings, upstream: str) -> tu
     except ScreenalyzerError as e:
         return "", f"{job.key}, {stage.name}: {e}"
     except OSError as e:
-        return (
-            "",
-            f"{job.key}, {stage.name}: {e.strerror or e} ({e.filename}). Look at rights and free disk.",
-        )
+        return "", f"{job.key}, {stage.name}: {explain(e)}"

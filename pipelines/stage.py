@@ -39,6 +39,16 @@ class Stage:
         return artifacts.fingerprint(self.name, self.version, self.depends_on(paths, settings), upstream)
 
 
+def drop_markers(paths: EpisodePaths, since: str = STAGE_NAMES[0]) -> None:
+    """Say of a stage and all later ones that they are not done: what they are made from is about to change.
+
+    Results that a person looks at meanwhile would be those of something else.
+    """
+    later = STAGE_NAMES[STAGE_NAMES.index(since) :] if since in STAGE_NAMES else (since,)
+    for name in reversed(later):
+        paths.marker(name).unlink(missing_ok=True)
+
+
 def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: str) -> str:
     """Run a stage unless its marker says that this very result is there.
 
@@ -48,6 +58,12 @@ def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: s
     made_from = stage.fingerprint(paths, settings, upstream)
     marker = paths.marker(stage.name)
     if not artifacts.is_done(marker, made_from):
-        marker.unlink(missing_ok=True)
+        drop_markers(paths, stage.name)
         artifacts.mark_done(marker, made_from, stage.run(paths, settings))
     return made_from
+
+
+def explain(error: OSError) -> str:
+    """What the operating system refused, for the user."""
+    where = f" ({error.filename})" if error.filename else ""
+    return f"{error.strerror or error}{where}. Look at the path, the rights and the free disk."

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from pipelines.episode import (
     EMBEDDER_KEY,
+    chosen_crops,
     chunk_faces,
     column,
     embedder_of,
@@ -39,7 +40,7 @@ from screenalyzer.types import Constraints, Presence, Track
 
 def track_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
     """Follow each face through its shot; choose and keep the best samples."""
-    faces = chunk_faces(paths, ["det_id", "ts_ms", "embedding", "visibility", "crop"])
+    faces = chunk_faces(paths, ["det_id", "ts_ms", "embedding", "visibility"])
     detections, embedder, info = load_detections(paths), embedder_of(faces), load_source(paths)
     obs = observations(detections, column(faces, "embedding", embedder.dim))
     partial = faces["visibility"].to_numpy() < PARTIAL_BELOW
@@ -58,7 +59,7 @@ def track_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
     metadata = {EMBEDDER_KEY: embedder.to_json()}
     artifacts.write_table(paths.embeddings, pa.table(columns), schemas.EMBEDDINGS, metadata)
     samples = best_samples(tracks, obs, settings.track)
-    return [paths.tracks, paths.embeddings, *_keep_samples(paths, samples, faces)]
+    return [paths.tracks, paths.embeddings, *_keep_samples(paths, samples)]
 
 
 def cluster_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
@@ -115,14 +116,11 @@ def _crop_path(paths: EpisodePaths, det_id: str) -> Path:
     return paths.crops / f"{det_id}.jpg"
 
 
-def _keep_samples(paths: EpisodePaths, samples: Sequence[Sample], faces: pa.Table) -> list[Path]:
+def _keep_samples(paths: EpisodePaths, samples: Sequence[Sample]) -> list[Path]:
     """Write the crops of the samples, and the list that names them last."""
-    row_of = {det_id: row for row, det_id in enumerate(faces["det_id"].to_pylist())}
-    crops = []
-    for s in samples:
-        path = _crop_path(paths, s.det_id)
-        artifacts.write_bytes(path, faces["crop"][row_of[s.det_id]].as_py())
-        crops.append(path)
+    for det_id, crop in chosen_crops(paths, {s.det_id for s in samples}):
+        artifacts.write_bytes(_crop_path(paths, det_id), crop)
+    crops = [_crop_path(paths, s.det_id) for s in samples]
     for stale in set(paths.crops.glob("*.jpg")) - set(crops):
         stale.unlink()
     rows = [

@@ -44,10 +44,10 @@ def clean_name(raw: str, what: str = "episode") -> str:
     kept = "".join(c if _in_name(c) else " " for c in unicodedata.normalize("NFC", raw))
     name = unicodedata.normalize("NFC", re.sub(r" +", "-", kept)).strip("-.")
     if not any(c.isalnum() for c in name):
-        raise EpisodeNameError(f"{raw!r} cannot name a {what}: it needs a letter or a digit. Rename it.")
+        raise EpisodeNameError(f"{raw!r} cannot name the {what}: it needs a letter or a digit. Rename it.")
     if len(name) > 120 or len(name.encode()) > _LONGEST_NAME:
         raise EpisodeNameError(
-            f"{raw!r} is too long to name a {what}: 120 letters at most, fewer in other scripts. Rename it."
+            f"{raw!r} is too long to name the {what}: 120 letters at most, fewer in other scripts. Rename it."
         )
     return name
 
@@ -205,13 +205,13 @@ def write_bytes(path: Path, data: bytes) -> None:
             f.flush()
             os.fsync(f.fileno())
         tmp.replace(path)
-        _fsync_folder(path.parent)
+        fsync_folder(path.parent)
     except OSError:
         tmp.unlink(missing_ok=True)  # a full disk is not kept full
         raise
 
 
-def _fsync_folder(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
     """Make a rename last through a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -352,13 +352,22 @@ def mark_done(marker: Path, made_from: str, outputs: Iterable[Path]) -> None:
 
 
 def is_done(marker: Path, made_from: str) -> bool:
-    """Whether a marker says that outputs made from exactly this are complete, and they still exist."""
-    try:
-        recorded = json.loads(marker.read_bytes())
-        same = recorded["fingerprint"] == made_from
-        return bool(same and all((marker.parent / p).exists() for p in recorded["outputs"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    """Whether a marker says that outputs made from exactly this are complete, and each is still that file."""
+    if recorded_fingerprint(marker) != made_from:
         return False
+    try:
+        outputs = json.loads(marker.read_bytes())["outputs"].items()
+        return all(sha256_file(marker.parent / p) == digest for p, digest in outputs)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def recorded_fingerprint(marker: Path) -> str | None:
+    """What a marker says its outputs were made from; None where there is no marker, or a damaged one."""
+    try:
+        return str(json.loads(marker.read_bytes())["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def sweep_temporaries(folder: Path) -> None:

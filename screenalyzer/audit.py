@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
+from screenalyzer.artifacts import fsync_folder
 from screenalyzer.errors import ArtifactError
 
 GENESIS = "0" * 64
@@ -98,7 +99,7 @@ def append(path: Path, action: str, actor: str, details: Mapping[str, Any], at: 
         file.flush()
         os.fsync(file.fileno())
     if created:
-        _fsync_folder(path.parent)
+        fsync_folder(path.parent)
     return digest
 
 
@@ -230,11 +231,3 @@ def _cut_torn(file: BinaryIO) -> bool:
     file.flush()
     os.fsync(file.fileno())
     return True
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

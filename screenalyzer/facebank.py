@@ -4,9 +4,8 @@ Two files: `people.parquet` and `embeddings.parquet`. Each is written whole. Fac
 that a killed writer left wrong is put right when the bank is opened, and a face without a person is dropped.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import NAMESPACE_URL, uuid5
@@ -282,11 +281,11 @@ def _decode(name: str, face: Face) -> UInt8:
 
 
 def _metadata(embedder: EmbedderId) -> dict[str, str]:
-    return {_EMBEDDER_KEY: json.dumps(asdict(embedder), sort_keys=True)}
+    return {_EMBEDDER_KEY: embedder.to_json()}
 
 
 def _embedder_of(faces: pa.Table, path: Path) -> EmbedderId:
     try:
-        return EmbedderId(**json.loads((faces.schema.metadata or {})[_EMBEDDER_KEY.encode()]))
-    except (KeyError, ValueError, TypeError) as e:
+        return EmbedderId.from_json((faces.schema.metadata or {})[_EMBEDDER_KEY.encode()])
+    except (KeyError, ValueError) as e:
         raise ArtifactError(f"{path} does not say which embedder filled it. Restore it from a backup.") from e

@@ -3,6 +3,7 @@
 A variable is named SCREENALYZER_<GROUP>__<FIELD>, for example SCREENALYZER_VIDEO__SAMPLE_FPS=2.
 """
 
+import tempfile
 from pathlib import Path
 from typing import Literal
 
@@ -53,11 +54,18 @@ class DetectSettings(Slice):
     min_conf: float = Field(0.9, ge=0, le=1)
 
 
+def _cache_dir() -> Path:
+    try:
+        return Path.home() / ".cache" / "screenalyzer"
+    except RuntimeError:  # a container may run as a number that has no home
+        return Path(tempfile.gettempdir()) / "screenalyzer-cache"
+
+
 class EmbedSettings(Slice):
     """The face embedder and where its weights come from."""
 
     embedder: str = Field("auto", description="auto, facenet, dlib or onnx:PATH")
-    cache_dir: Path = Field(default_factory=lambda: Path.home() / ".cache" / "screenalyzer")
+    cache_dir: Path = Field(default_factory=_cache_dir)
     mirror: str | None = Field(
         None, description="URL prefix or folder to fetch weights from, instead of their release"
     )

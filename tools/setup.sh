@@ -22,11 +22,11 @@ done
 "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python lacks the venv module. On Debian: apt-get install python3-venv"
 
 free_gb=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
-if [ ! -d .venv ] && [ "$free_gb" -lt "$need_gb" ]; then
+if [ "$free_gb" -lt "$need_gb" ]; then
     fail "$need_gb GB of free disk are needed for the dependencies and only $free_gb GB are left in $PWD. Free some, or move the checkout."
 fi
 
-echo "setup: installing into .venv (a few minutes the first time, about 8 GB)"
+echo "setup: installing into .venv (a few minutes the first time, about $need_gb GB)"
 "$python" -m venv .venv
 rm -f .venv/.ready-*
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]' \

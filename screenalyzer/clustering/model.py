@@ -47,7 +47,7 @@ class Cluster:
 
         Only what is hardly a face. A face that is merely hard to group is a person who was on screen.
         """
-        return self.reason == "not a face"
+        return self.reason == NOT_A_FACE
 
 
 @dataclass(frozen=True)

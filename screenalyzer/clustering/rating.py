@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from screenalyzer.clustering.calibration import Calibration
 from screenalyzer.clustering.evidence import Evidence
-from screenalyzer.clustering.model import Cluster, Member, NamedBy
+from screenalyzer.clustering.model import NOT_A_FACE, Cluster, Member, NamedBy
 from screenalyzer.clustering.pooling import any_apart, pooled
 from screenalyzer.types import Float32, Float64, Int64, Observations, Track
 
@@ -145,7 +145,7 @@ def _describe_one(
 def _doubt(face: float, sure: float, quality: float, count: int, named_by: NamedBy | None) -> str:
     """The first reason to ask a person, or nothing."""
     if face < _HARDLY_A_FACE and named_by is None:
-        return "not a face"
+        return NOT_A_FACE
     if sure < _UNSURE_MEMBER:
         return "unsure" if named_by is None else "uncertain name"
     if count <= _BRIEF and quality < _BLURRED and named_by is None:

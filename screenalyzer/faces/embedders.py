@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from screenalyzer.errors import ModelUnavailableError, SettingsError
+from screenalyzer.errors import ModelChecksumError, ModelUnavailableError, SettingsError
 from screenalyzer.faces import weights as files
 from screenalyzer.faces.embedder import Embedder
 from screenalyzer.faces.weights import FACENET, WeightFile
@@ -21,11 +21,12 @@ def resolve_embedder(cfg: EmbedSettings, facenet: WeightFile = FACENET) -> Embed
 
     Call it once, where a run begins, and hand the result to everyone: then all machines of a run agree,
     whatever each of them has in its cache. Facenet is chosen where its weights are cached or can be fetched
-    now, and then they are; dlib otherwise, within seconds where there is no network.
+    now, and then they are; dlib otherwise, within seconds where there is no network. A wrong file that lies
+    in the cache is an error: someone put it there.
 
     Raises:
         SettingsError: no such embedder.
-        ModelChecksumError: the cached or fetched weights of facenet are another file.
+        ModelChecksumError: the cached weights of facenet are another file.
     """
     name = cfg.embedder
     if name in {"facenet", "dlib"} or (name.startswith(_ONNX) and len(name) > len(_ONNX)):
@@ -36,12 +37,15 @@ def resolve_embedder(cfg: EmbedSettings, facenet: WeightFile = FACENET) -> Embed
 
 
 def _can_have(facenet: WeightFile, cfg: EmbedSettings) -> bool:
-    if not files.is_cached(facenet, cfg) and not files.is_fetchable(facenet, cfg):
+    if files.is_cached(facenet, cfg):
+        files.fetch(facenet, cfg)
+        return True
+    if not files.is_fetchable(facenet, cfg):
         log.info("embedder dlib: %s is neither cached nor fetchable", facenet.name)
         return False
     try:
         files.fetch(facenet, cfg)
-    except ModelUnavailableError as e:
+    except (ModelUnavailableError, ModelChecksumError) as e:
         log.warning("embedder dlib: %s", e)
         return False
     return True

@@ -6,6 +6,7 @@ import os
 import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from http.client import HTTPException
@@ -89,7 +90,10 @@ def cached_path(weights: WeightFile, cfg: EmbedSettings) -> Path:
 
 def is_cached(weights: WeightFile, cfg: EmbedSettings) -> bool:
     """Whether a file of that name is in the cache; `fetch` checks what is in it."""
-    return cached_path(weights, cfg).is_file()
+    try:
+        return cached_path(weights, cfg).is_file()
+    except OSError:  # a folder that may not be looked into
+        return False
 
 
 def fetch(weights: WeightFile, cfg: EmbedSettings) -> Path:
@@ -100,7 +104,7 @@ def fetch(weights: WeightFile, cfg: EmbedSettings) -> Path:
         ModelUnavailableError: not cached, and not to be had; the message says which file to put where.
     """
     target = cached_path(weights, cfg)
-    if target.is_file():
+    if is_cached(weights, cfg):
         found = digest(target)
         if found != weights.sha256:
             raise ModelChecksumError(
@@ -110,15 +114,19 @@ def fetch(weights: WeightFile, cfg: EmbedSettings) -> Path:
         return target
     if cfg.offline:
         raise unavailable(weights, cfg, "fetching is switched off by the setting 'offline'")
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise unavailable(weights, cfg, f"cannot be kept in {target.parent} ({e.strerror})") from e
     part = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_ident()}.part")
     try:
         _download(weights, cfg, part)
         part.replace(target)
     except (OSError, HTTPException, ValueError) as e:  # ValueError: a mirror that is no address at all
-        raise unavailable(weights, cfg, f"{source_of(weights, cfg)} cannot be read ({e})") from e
+        raise unavailable(weights, cfg, f"{source_of(weights, cfg)} cannot be read or kept ({e})") from e
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # as on a read-only disk, where there is nothing to remove
+            part.unlink(missing_ok=True)
     log.info("fetched %s into %s", weights.name, target)
     return target
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError as UnreadableError
 from rich.console import Console
 
+from pipelines.stage import STAGE_NAMES
 from screenalyzer.artifacts import EpisodePaths, clean_name
 from screenalyzer.errors import ArtifactError, EpisodeNameError, SettingsError
 from screenalyzer.settings import Settings
@@ -70,7 +71,7 @@ def find_episode(root: Path, name: str) -> EpisodePaths:
     """The paths of an episode that has been processed, named as its folder is or as the video was.
 
     Raises:
-        ArtifactError: there is none of that name, or several.
+        ArtifactError: there is none of that name, or several, or it is not finished.
     """
     outputs = root / "outputs"
     if "/" in name:
@@ -78,14 +79,23 @@ def find_episode(root: Path, name: str) -> EpisodePaths:
         candidates = [outputs / _folder(show) / _folder(episode)]
     else:
         candidates = sorted(p for p in outputs.glob("*/*") if p.name == _folder(name))
-    found = [p for p in candidates if (p / "stages").is_dir()]
+    found = [p for p in candidates if _is_episode(p)]
     if len(found) > 1:
         options = ", ".join(f"{p.parent.name}/{p.name}" for p in found)
         raise ArtifactError(f"several shows have an episode {name}: name one of {options}.")
     if not found:
-        known = ", ".join(f"{p.parent.name}/{p.name}" for p in sorted(outputs.glob("*/*"))) or "none yet"
+        names = [f"{p.parent.name}/{p.name}" for p in sorted(outputs.glob("*/*")) if _is_episode(p)]
+        known = ", ".join(names) or "none yet"
         raise ArtifactError(f"no episode {name} below {root}. Known: {known}. Name the right --data-root?")
-    return EpisodePaths(root, found[0].parent.name, found[0].name)
+    paths = EpisodePaths(root, found[0].parent.name, found[0].name)
+    if not paths.marker(STAGE_NAMES[-1]).exists():
+        raise ArtifactError(f"episode {paths.key} is not finished: run `screenalyzer process` on it again.")
+    return paths
+
+
+def _is_episode(folder: Path) -> bool:
+    """Whether a video was accepted under the name; one that was refused leaves no marker."""
+    return any((folder / "stages").glob("*.json"))
 
 
 def _folder(name: str) -> str:

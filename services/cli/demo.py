@@ -7,6 +7,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from screenalyzer.artifacts import EpisodePaths, read_json, sha256_file
 from screenalyzer.demo.season import DemoEpisode, build_season
 from screenalyzer.evaluation import Score, Truth, score
 from screenalyzer.exports import export
@@ -27,7 +28,14 @@ def demo(
     """Build a season of three short episodes of synthetic people, process it, and compare with the truth."""
     settings = with_options(read_settings(), "auto", embedder, None)
     season = _build(data_root / "videos" / _SHOW)
-    outcomes = run_jobs([e.video for e in season], _SHOW, data_root, settings, replace=True, quiet=False)
+    outcomes = run_jobs(
+        [e.video for e in season],
+        _SHOW,
+        data_root,
+        settings,
+        replace=_outdated(season, data_root),
+        quiet=False,
+    )
     report: list[dict[str, Any]] = []
     for episode, outcome in zip(season, outcomes, strict=True):
         if outcome.error:
@@ -64,6 +72,15 @@ def _build(folder: Path) -> list[DemoEpisode]:
             progress.update(tasks[name], completed=share)
 
         return build_season(folder, show)
+
+
+def _outdated(season: list[DemoEpisode], root: Path) -> bool:
+    """Whether what is there was made from other videos, as an earlier version built them."""
+    for episode in season:
+        source = EpisodePaths(root, _SHOW, episode.video.stem).source_json
+        if source.exists() and read_json(source).get("sha256") != sha256_file(episode.video):
+            return True
+    return False
 
 
 def _figures(result: Score) -> dict[str, Any]:

@@ -7,15 +7,36 @@ Exit codes: 0 all well, 1 something failed (each failure is one line on stderr),
 import signal
 import sys
 import warnings
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from screenalyzer import __version__
 from screenalyzer.errors import ScreenalyzerError
 from services.cli import demo, machine, process, results
 from services.cli.console import say_error
 
+_INTERRUPTED, _STOPPED = 130, 143
+
+
+class _Commands(TyperGroup):
+    """Says what became of a command that was cut short; Typer would turn an interrupt into a mute exit."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say_error("interrupted. What is done is kept; the same command goes on from there.")
+            raise typer.Exit(_INTERRUPTED) from None
+        except SystemExit as e:
+            if e.code == _STOPPED:
+                say_error("stopped. What is done is kept; the same command goes on from there.")
+            raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Turns TV episodes into per-person screen time.",
     no_args_is_help=True,
     add_completion=False,
@@ -48,7 +69,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; every expected error is one line on stderr."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a cluster of our own is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_STOPPED))  # so that a cluster of our own is stopped
     warnings.simplefilter("ignore")  # a user's screen is for the user; the tests run with warnings as errors
     try:
         app()
@@ -59,9 +80,6 @@ def main() -> None:
         where = f"{e.filename}: " if e.filename else ""
         say_error(f"{where}{e.strerror or e}. Look at the path, the rights and the free disk.")
         sys.exit(1)
-    except KeyboardInterrupt:
-        say_error("interrupted. What is done is kept; the same command goes on from there.")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

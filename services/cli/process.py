@@ -9,7 +9,7 @@ from rich.table import Table
 from screenalyzer import artifacts
 from screenalyzer.results import clock, read_timeline, read_totals
 from screenalyzer.settings import Settings
-from services.cli.console import AsJson, DataRoot, err, out, read_settings, say_error, say_json
+from services.cli.console import DataRoot, err, out, read_settings, say_error, say_json
 from services.cli.run import run_jobs
 
 if TYPE_CHECKING:
@@ -37,8 +37,15 @@ def process(  # noqa: PLR0913, PLR0917 - a parameter is an option
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where the models run.")] = "auto",
     embedder: Annotated[str | None, typer.Option(help="auto, facenet, dlib or onnx:PATH.")] = None,
     fps: Annotated[float | None, typer.Option(min=0.1, max=60, help="Frames looked at, a second.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Discard an episode of the same name.")] = False,
-    as_json: AsJson = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace", help="Discard an episode of the same name and start anew, whatever its content."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON for a script, and no progress.")
+    ] = False,
 ) -> None:
     """Find, track and group the faces of episodes, and compute each person's screen time.
 

@@ -26,7 +26,7 @@ def test_three_episodes_at_once_come_out_right(quiet_root: Path, season: list[De
         assert result.f1 >= 0.95, (episode.video.stem, result)
 
 
-def test_killed_at_any_moment_ends_with_the_sameartifact_bytes(
+def test_killed_at_any_moment_ends_with_the_same_bytes(
     quiet_root: Path, season: list[DemoEpisode], environment: Environment, tmp_path: Path
 ) -> None:
     rng = random.Random(7)
@@ -59,7 +59,7 @@ def test_bad_files_fail_alone_with_one_line_each(
     season: list[DemoEpisode], environment: Environment, tmp_path: Path
 ) -> None:
     good = season[0].video
-    whole = good.readartifact_bytes()
+    whole = good.read_bytes()
     contents = {
         "garbage.mp4": random.Random(1).randbytes(100_000),
         "text.mp4": b"this is no video\n" * 100,
@@ -68,7 +68,7 @@ def test_bad_files_fail_alone_with_one_line_each(
     }
     bad = [tmp_path / name for name in (*contents, "missing.mp4", "sound.mp4")]
     for name, content in contents.items():
-        (tmp_path / name).writeartifact_bytes(content)
+        (tmp_path / name).write_bytes(content)
     make_sound(tmp_path / "sound.mp4")
     done = run([*bad, good], tmp_path / "root", environment, "--json")
     assert done.returncode == 1

@@ -39,8 +39,10 @@ class Machine:
     reported: dict[str, int] = field(default_factory=dict)
     batches: int = 0
 
-    def read(self, paths: EpisodePaths, settings: Settings | None = None) -> Iterator[dict[str, Any]]:
-        """Read the segments that still miss a chunk; yields the rows that the stream would see."""
+    def read(
+        self, paths: EpisodePaths, settings: Settings | None = None, again: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Read the segments that still miss a chunk, or all of them; yields the rows that the stream sees."""
         cfg = settings or self.settings
         clients: list[LocalFaceClient] = []
 
@@ -52,7 +54,7 @@ class Machine:
         info = load_source(paths)
         for number, segment in enumerate(plan(info, cfg.video)):
             wanted = {c.index for c in segment.chunks}
-            if wanted <= chunks_done(paths, segment, cfg, self.embedder.id):
+            if not again and wanted <= chunks_done(paths, segment, cfg, self.embedder.id):
                 continue
             batch = {"show": [paths.show], "episode": [paths.episode], "segment": [number]}
             for columns in reader({k: np.array(v) for k, v in batch.items()}):

@@ -84,7 +84,7 @@ def test_letters_of_every_script_stay_whole(raw: str) -> None:
 
 @pytest.mark.parametrize("raw", ["", " ", "...", "///", "-", "\0", "💥"])
 def test_what_has_no_letter_is_no_name(raw: str) -> None:
-    with pytest.raises(EpisodeNameError, match=r"cannot name a show.*Rename it"):
+    with pytest.raises(EpisodeNameError, match=r"cannot name the show.*Rename it"):
         clean_name(raw, "show")
 
 
@@ -292,6 +292,25 @@ def test_a_marker_says_what_was_made_from_what(marked: tuple[Path, Path]) -> Non
 def test_a_marker_without_its_output_is_void(marked: tuple[Path, Path]) -> None:
     marked[0].unlink()
     assert not is_done(marked[1], "f1")
+
+
+@pytest.mark.parametrize("content", [b"", b"longer", b"y"])
+def test_a_marker_of_a_damaged_output_is_void(marked: tuple[Path, Path], content: bytes) -> None:
+    marked[0].write_bytes(content)
+    assert not is_done(marked[1], "f1")
+    assert artifacts.recorded_fingerprint(marked[1]) == "f1"
+    marked[0].write_bytes(b"x")
+    assert is_done(marked[1], "f1")
+
+
+def test_a_folder_in_the_place_of_an_output_is_not_that_output(marked: tuple[Path, Path]) -> None:
+    marked[0].unlink()
+    marked[0].mkdir()
+    assert not is_done(marked[1], "f1")
+
+
+def test_a_marker_that_is_not_there_records_nothing(tmp_path: Path) -> None:
+    assert artifacts.recorded_fingerprint(tmp_path / "none.json") is None
 
 
 def test_a_marker_moves_with_its_data_root(marked: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
+import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from screenalyzer.settings import Settings, VideoSettings
+from screenalyzer.settings import EmbedSettings, Settings, VideoSettings
 
 GROUPS = {n: f.annotation for n, f in Settings.model_fields.items()}
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os  # noqa: PLC0415
-
     for name in list(os.environ):
         if name.startswith("SCREENALYZER_"):
             monkeypatch.delenv(name)
@@ -72,6 +74,24 @@ def test_a_slice_is_immutable_and_closed(group: str) -> None:
 
 def test_defaults_survive_a_round_trip() -> None:
     assert Settings.model_validate_json(Settings().model_dump_json()) == Settings()
+
+
+def test_a_user_without_a_home_has_a_cache() -> None:
+    """As in a container that runs as `--user 12345`: no HOME, and no entry in passwd."""
+    code = (
+        "import os, pwd; from screenalyzer.settings import EmbedSettings\n"  # before others cannot read it
+        "os.environ.pop('HOME', None); os.setuid(12345); print(EmbedSettings().cache_dir)\n"
+    )
+    if os.getuid() != 0:
+        pytest.skip("only root can become a user without a home")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(Path(tempfile.gettempdir()) / "screenalyzer-cache")
+
+
+def test_the_cache_is_in_the_home_where_there_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert EmbedSettings().cache_dir == tmp_path / ".cache" / "screenalyzer"
 
 
 def test_the_rules_are_the_written_ones() -> None:

@@ -155,9 +155,26 @@ def test_auto_does_not_wait_for_a_server_that_never_answers(tmp_path: Path, monk
         assert time.monotonic() - began < 7
 
 
-def test_auto_with_a_wrong_file_is_an_error_not_a_silent_choice(tmp_path: Path, server: str):
-    with pytest.raises(ModelChecksumError):
-        resolve_embedder(EmbedSettings(cache_dir=tmp_path, mirror=f"{server}/other"), _FILE)
+def test_auto_is_dlib_where_a_proxy_answers_with_something_else(tmp_path: Path, server: str):
+    cfg = EmbedSettings(cache_dir=tmp_path, mirror=f"{server}/other")
+    assert resolve_embedder(cfg, _FILE).embedder == "dlib"
+    assert _left(tmp_path) == []
+
+
+def test_auto_with_a_wrong_file_in_the_cache_is_an_error_not_a_silent_choice(tmp_path: Path, server: str):
+    (tmp_path / "face.pt").write_bytes(b"another")
+    with pytest.raises(ModelChecksumError, match="Delete it"):
+        resolve_embedder(EmbedSettings(cache_dir=tmp_path, mirror=server), _FILE)
+
+
+# A file where a folder should be, and /proc, cannot be written to by anyone, root included.
+@pytest.mark.parametrize("folder", ["{tmp}/file/cache", "{tmp}/file", "/proc/cache", "/proc"])
+def test_auto_is_dlib_where_nothing_can_be_kept(tmp_path: Path, server: str, folder: str):
+    (tmp_path / "file").touch()
+    cfg = EmbedSettings(cache_dir=Path(folder.format(tmp=tmp_path)), mirror=server)
+    assert resolve_embedder(cfg, _FILE).embedder == "dlib"
+    with pytest.raises(ModelUnavailableError, match=r"kept.*'dlib'"):
+        weights.fetch(_FILE, cfg)
 
 
 @pytest.mark.parametrize("name", ["", "arcface", "onnx:", "Dlib"])

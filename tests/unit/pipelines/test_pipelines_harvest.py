@@ -10,6 +10,7 @@ from support.clips import make_clip, moving_bars
 
 from pipelines.episode import Job, load_source
 from pipelines.harvest import harvest
+from pipelines.stage import STAGE_NAMES
 from screenalyzer import artifacts, audit
 from screenalyzer.artifacts import EpisodePaths, write_bytes, write_json
 from screenalyzer.errors import EpisodeConflictError, FileMissingError
@@ -89,6 +90,20 @@ def test_an_episode_of_a_version_with_other_fields_still_owns_its_name(
     with pytest.raises(EpisodeConflictError):
         harvest(Job(clips[1], paths), CFG)
     assert harvest(Job(clips[0], paths), CFG) == info == load_source(paths)
+
+
+def test_results_of_other_video_settings_no_longer_stand(
+    clips: tuple[Path, Path], paths: EpisodePaths
+) -> None:
+    harvest(Job(clips[0], paths), CFG)
+    markers = [paths.marker(n) for n in STAGE_NAMES]
+    for marker in markers:
+        write_bytes(marker, b"{}")
+    harvest(Job(clips[0], paths), CFG)
+    assert all(m.exists() for m in markers)
+    harvest(Job(clips[0], paths), Settings.model_validate({"video": {"sample_fps": 2}}))
+    assert not any(m.exists() for m in markers)
+    assert paths.marker("harvest").exists()
 
 
 def test_a_missing_file_leaves_no_trace(paths: EpisodePaths, tmp_path: Path) -> None:

@@ -91,12 +91,35 @@ def test_a_finished_episode_is_not_read_again(copied: EpisodePaths, machine: Mac
     assert (machine.batches, _bytes(copied.root)) == (sent, before)
 
 
+def test_a_segment_whose_reader_died_unheard_is_reported_without_being_read_again(
+    copied: EpisodePaths, machine: Machine
+) -> None:
+    sent = machine.batches
+    rows = list(machine.read(copied, again=True))
+    assert [r["chunk"] for r in rows] == [c.index for c in _chunks(copied, machine.settings)]
+    assert not any(r["samples"] or r["error"] for r in rows)
+    assert machine.batches == sent
+
+
+def test_a_video_that_changed_since_the_harvest_is_refused(
+    copied: EpisodePaths, machine: Machine, tmp_path: Path
+) -> None:
+    raw = artifacts.read_json(copied.source_json)
+    video = tmp_path / Path(raw["path"]).name
+    video.write_bytes(Path(raw["path"]).read_bytes() + b"more")
+    artifacts.write_json(copied.source_json, {**raw, "path": str(video)})
+    copied.chunk_faces(0).unlink()
+    assert ["it changed while" in r["error"] for r in machine.read(copied)] == [True]
+    video.unlink()
+    assert ["taken away" in r["error"] for r in machine.read(copied)] == [True]
+
+
 def test_only_the_chunk_that_is_not_done_is_read_and_gives_the_same_bytes(
     copied: EpisodePaths, processed: EpisodePaths, machine: Machine
 ) -> None:
     lost = _chunks(copied, machine.settings)[3]
     copied.chunk_faces(lost.index).unlink()
-    assert [r["chunk"] for r in machine.read(copied)] == [lost.index]
+    assert [r["chunk"] for r in machine.read(copied) if r["samples"]] == [lost.index]
     assert _bytes(copied.chunks) == _bytes(processed.chunks)
 
 
@@ -130,7 +153,7 @@ def test_a_chunk_half_overwritten_with_other_settings_is_not_taken_for_the_old_o
     other = machine.settings.model_copy(
         update={"video": machine.settings.video.model_copy(update={"sample_fps": 1.0})}
     )
-    assert any("failed unexpectedly" in r["error"] for r in machine.read(bars, other))
+    assert any("Look at the path, the rights" in r["error"] for r in machine.read(bars, other))
     assert bars.chunk_frames(first.index).read_bytes() != before[bars.chunk_frames(first.index).name]
     damage.rmdir()
     damage.write_bytes(before[damage.name])

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.stage import Stage, run_stage
+from pipelines.stage import STAGE_NAMES, Stage, run_stage
 from screenalyzer.artifacts import EpisodePaths, is_done, write_bytes
 from screenalyzer.errors import ArtifactError
 from screenalyzer.settings import Settings
@@ -71,6 +71,10 @@ def test_runs_again_where_an_output_or_the_marker_is_gone(
     paths.marker("work").write_bytes(b"{")
     run_stage(stage, paths, Settings(), "up")
     assert work.runs == 3
+    paths.timeline.write_bytes(paths.timeline.read_bytes()[:-1])
+    run_stage(stage, paths, Settings(), "up")
+    assert work.runs == 4
+    assert paths.timeline.read_text() == "2000"
 
 
 def test_a_stage_that_fails_is_not_done_and_no_longer_was(
@@ -85,3 +89,21 @@ def test_a_stage_that_fails_is_not_done_and_no_longer_was(
     work.fails = False
     assert run_stage(stage, paths, Settings(), "up") == made_from
     assert paths.timeline.read_text() == "2000"
+
+
+def test_what_comes_after_a_stage_that_runs_is_not_done_while_it_runs(paths: EpisodePaths) -> None:
+    seen = []
+
+    def look(paths: EpisodePaths, _settings: Settings) -> list[Path]:
+        seen.append([n for n in STAGE_NAMES if paths.marker(n).exists()])
+        return []
+
+    cluster = Stage("cluster", 1, look, lambda _, s: s.cluster)
+    for name in STAGE_NAMES:
+        write_bytes(paths.marker(name), b"{}")
+    run_stage(cluster, paths, Settings(), "up")
+    assert seen == [["inference", "tracking"]]
+    write_bytes(paths.marker("analytics"), b"{}")
+    run_stage(cluster, paths, Settings(), "up")
+    assert paths.marker("analytics").exists()
+    assert len(seen) == 1

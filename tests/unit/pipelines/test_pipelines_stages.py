@@ -8,7 +8,7 @@ import pytest
 from support.clips import ClipSpec, make_clip, moving_bars
 from support.processed import Machine
 
-from pipelines.episode import load_clustering, load_detections, load_tracked
+from pipelines.episode import chosen_crops, chunk_faces, load_clustering, load_detections, load_tracked
 from pipelines.stage import STAGE_NAMES
 from pipelines.stages import STAGES
 from screenalyzer import facebank, schemas
@@ -92,7 +92,30 @@ def test_a_facebank_of_another_embedder_is_refused_and_leaves_no_marker(
         machine.stages(copied)
     assert not copied.marker("cluster").exists()
     shutil.rmtree(copied.facebank)
-    assert machine.stages(copied) == ["cluster"]
+    assert machine.stages(copied) == ["cluster", "assist", "analytics"]
+
+
+@pytest.mark.parametrize("output", ["embeddings", "selected_samples", "crop"])
+def test_a_truncated_output_is_made_again_with_the_same_bytes(
+    copied: EpisodePaths, machine: Machine, output: str
+) -> None:
+    path = min(copied.crops.iterdir()) if output == "crop" else getattr(copied, output)
+    before = path.read_bytes()
+    path.write_bytes(before[: len(before) // 2])
+    assert machine.stages(copied) == ["tracking", "cluster", "assist", "analytics"]
+    assert path.read_bytes() == before
+
+
+def test_a_crop_that_is_kept_is_the_one_that_was_read(processed: EpisodePaths) -> None:
+    """Read here in one piece."""
+    read = chunk_faces(processed, ["det_id", "ts_ms", "crop"])
+    by_id = dict(zip(read["det_id"].to_pylist(), read["crop"].to_pylist(), strict=True))
+    kept = {p.stem: p.read_bytes() for p in processed.crops.iterdir()}
+    assert kept
+    assert kept == {i: by_id[i] for i in kept}
+    assert len(kept) < len(by_id)
+    assert dict(chosen_crops(processed, kept)) == kept
+    assert list(chosen_crops(processed, [])) == []
 
 
 def test_a_video_without_a_face_gives_empty_artifacts(machine: Machine, tmp_path: Path) -> None:
