@@ -22,7 +22,8 @@ done
 "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python lacks the venv module. On Debian: apt-get install python3-venv"
 
 free_gb=$(df -Pk . | awk 'NR == 2 {print int($4 / 1048576)}')
-if [ "$free_gb" -lt "$need_gb" ]; then
+have_gb=$([ -d .venv ] && du -sk .venv | awk '{print int($1 / 1048576)}' || echo 0)
+if [ $((free_gb + have_gb)) -lt "$need_gb" ]; then
     fail "$need_gb GB of free disk are needed for the dependencies and only $free_gb GB are left in $PWD. Free some, or move the checkout."
 fi
 

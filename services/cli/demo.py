@@ -7,7 +7,6 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from screenalyzer.artifacts import EpisodePaths, read_json, sha256_file
 from screenalyzer.demo.season import DemoEpisode, build_season
 from screenalyzer.evaluation import Score, Truth, score
 from screenalyzer.exports import export
@@ -33,7 +32,7 @@ def demo(
         _SHOW,
         data_root,
         settings,
-        replace=_outdated(season, data_root),
+        replace=True,
         quiet=False,
     )
     report: list[dict[str, Any]] = []
@@ -72,15 +71,6 @@ def _build(folder: Path) -> list[DemoEpisode]:
             progress.update(tasks[name], completed=share)
 
         return build_season(folder, show)
-
-
-def _outdated(season: list[DemoEpisode], root: Path) -> bool:
-    """Whether what is there was made from other videos, as an earlier version built them."""
-    for episode in season:
-        source = EpisodePaths(root, _SHOW, episode.video.stem).source_json
-        if source.exists() and read_json(source).get("sha256") != sha256_file(episode.video):
-            return True
-    return False
 
 
 def _figures(result: Score) -> dict[str, Any]:

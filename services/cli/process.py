@@ -39,9 +39,7 @@ def process(  # noqa: PLR0913, PLR0917 - a parameter is an option
     fps: Annotated[float | None, typer.Option(min=0.1, max=60, help="Frames looked at, a second.")] = None,
     replace: Annotated[
         bool,
-        typer.Option(
-            "--replace", help="Discard an episode of the same name and start anew, whatever its content."
-        ),
+        typer.Option("--replace", help="Discard an episode of the same name that has other content."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON for a script, and no progress.")
