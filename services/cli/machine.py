@@ -11,6 +11,7 @@ from typing import Literal
 import av
 import psutil
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from screenalyzer.errors import ModelError, SettingsError
@@ -80,7 +81,7 @@ def doctor(data_root: DataRoot = Path("data"), as_json: AsJson = False) -> None:
     else:
         table = Table(box=None, pad_edge=False, show_header=False)
         for f in findings:
-            table.add_row(_MARKS[f.state], f.what, f.found + (f"\n{f.advice}" if f.advice else ""))
+            table.add_row(_MARKS[f.state], f.what, escape(f.found + (f"\n{f.advice}" if f.advice else "")))
         out.print(table)
     if any(f.state == "broken" for f in findings):
         raise typer.Exit(1)
