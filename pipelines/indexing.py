@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from screenalyzer.video.shots import scenes
 
 from pipelines.episode import load_source
 from screenalyzer import artifacts, schemas
@@ -17,6 +16,7 @@ from screenalyzer.errors import UndecodableVideoError
 from screenalyzer.settings import Settings
 from screenalyzer.types import Int32, Span, VideoInfo
 from screenalyzer.video.plan import plan
+from screenalyzer.video.shots import scenes
 
 
 def index_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
