@@ -29,7 +29,9 @@ class Limit:
 
     def of(self, spread: float, members: int) -> float:
         """The limit of a group with this mean distance between its members."""
-        own = min(self.general, self.ratio * spread) if members > 1 else self.general
+        if members < 2 or not np.isfinite(self.ratio):
+            return self.general
+        own = min(self.general, self.ratio * spread)
         known = (members - 1) / (self.prior + members - 1)
         return (1.0 - known) * self.general + known * own
 
@@ -60,7 +62,7 @@ def agglomerate(distances: Float64, weights: Float64, apart: Bool, limit: Limit)
     while True:
         a = int(forest.near.argmin())
         b = int(forest.nearest[a])
-        if not forest.near[a] <= limit.general:
+        if not np.isfinite(forest.near[a]) or forest.near[a] > limit.general:
             break
         if forest.near[a] <= min(limit.of(*forest.known(a)), limit.of(*forest.known(b))):
             forest.join(*sorted((a, b)))
