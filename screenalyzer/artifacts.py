@@ -1,22 +1,19 @@
-"""Where every artifact lies, how it is written whole, and how a stage says that it is done.
+"""How artifacts are written whole and read back, and how a stage says that it is done; `paths` knows where.
 
-The only module that knows paths. A file is written under a temporary name, flushed to disk and renamed;
-a marker with the fingerprint of what the outputs were made from comes last. A file that exists is not
-a stage that is done; a marker that matches is.
+A file is written under a temporary name, flushed to disk and renamed; a marker with the fingerprint of what
+the outputs were made from comes last. A file that exists is not a stage that is done; a marker that matches
+is.
 """
 
 import csv
-import fcntl
 import hashlib
 import io
 import json
 import os
-import re
-import shutil
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,178 +22,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from screenalyzer.errors import ArtifactError, EpisodeBusyError, EpisodeNameError
+from screenalyzer import storage
+from screenalyzer.errors import ArtifactError, EpisodeBusyError, StoreError
+from screenalyzer.locks import taken
+from screenalyzer.paths import EpisodePaths as EpisodePaths  # noqa: PLC0414 - who works on artifacts needs it
+from screenalyzer.paths import clean_name as clean_name  # noqa: PLC0414 - likewise
+from screenalyzer.storage import Selection
 
-_HASH_BLOCK = 1 << 20
+FRESH_S = 1.0  # who only looks at results of another node may see what they were so long ago
+
 _TMP_SUFFIX = ".tmp"
-_LONGEST_NAME = 200  # bytes; with what exports and temporary names add, file systems take 255
-
-
-def clean_name(raw: str, what: str = "episode") -> str:
-    """A show or episode name that is safe as a folder on every storage.
-
-    Letters of any script with their marks, digits, dot, dash and underscore stay; runs of anything else
-    become one dash.
-
-    Raises:
-        EpisodeNameError: nothing usable is left, or it is longer than 120 characters or 200 bytes.
-    """
-    kept = "".join(c if _in_name(c) else " " for c in unicodedata.normalize("NFC", raw))
-    name = unicodedata.normalize("NFC", re.sub(r" +", "-", kept)).strip("-.")
-    if not any(c.isalnum() for c in name):
-        raise EpisodeNameError(f"{raw!r} cannot name the {what}: it needs a letter or a digit. Rename it.")
-    if len(name) > 120 or len(name.encode()) > _LONGEST_NAME:
-        raise EpisodeNameError(
-            f"{raw!r} is too long to name the {what}: 120 letters at most, fewer in other scripts. Rename it."
-        )
-    return name
-
-
-def _in_name(c: str) -> bool:
-    """Vowel signs and the like are marks, and no letters to `str.isalnum`."""
-    return c.isalnum() or c in "._-" or unicodedata.category(c).startswith("M")
-
-
-@dataclass(frozen=True)
-class EpisodePaths:
-    """Every path of one episode below a data root."""
-
-    root: Path
-    show: str
-    episode: str
-
-    @property
-    def key(self) -> str:
-        """`{show}/{episode}`."""
-        return f"{self.show}/{self.episode}"
-
-    @property
-    def harvest(self) -> Path:
-        """Manifest, samples and crops."""
-        return self.root / "harvest" / self.show / self.episode
-
-    @property
-    def outputs(self) -> Path:
-        """Everything computed."""
-        return self.root / "outputs" / self.show / self.episode
-
-    @property
-    def facebank(self) -> Path:
-        """The named faces of the show."""
-        return self.root / "facebank" / self.show
-
-    @property
-    def source_json(self) -> Path:
-        """The probed video: identity, clock, size."""
-        return self.harvest / "source.json"
-
-    @property
-    def manifest(self) -> Path:
-        """Sampled frames."""
-        return self.harvest / "manifest.parquet"
-
-    @property
-    def manifest_json(self) -> Path:
-        """Source, size, rate, duration, shots, missing seconds."""
-        return self.harvest / "manifest.json"
-
-    @property
-    def selected_samples(self) -> Path:
-        """Best samples of each track."""
-        return self.harvest / "selected_samples.csv"
-
-    @property
-    def crops(self) -> Path:
-        """Face crops of the selected samples."""
-        return self.harvest / "crops"
-
-    @property
-    def chunks(self) -> Path:
-        """Checkpoints of the inference."""
-        return self.outputs / "chunks"
-
-    def chunk_frames(self, index: int) -> Path:
-        """Frame log of one chunk."""
-        return self.chunks / f"frames-{index:05d}.parquet"
-
-    def chunk_faces(self, index: int) -> Path:
-        """Faces of one chunk."""
-        return self.chunks / f"faces-{index:05d}.parquet"
-
-    @property
-    def detections(self) -> Path:
-        """Folder of detections/part-*.parquet."""
-        return self.outputs / "detections"
-
-    @property
-    def embeddings(self) -> Path:
-        """Embeddings with their tracks."""
-        return self.outputs / "embeddings.parquet"
-
-    @property
-    def tracks(self) -> Path:
-        """Tracks."""
-        return self.outputs / "tracks.json"
-
-    @property
-    def clusters(self) -> Path:
-        """People and groups."""
-        return self.outputs / "clusters.parquet"
-
-    @property
-    def members(self) -> Path:
-        """Tracks of each cluster."""
-        return self.outputs / "members.parquet"
-
-    @property
-    def merge_suggestions(self) -> Path:
-        """Pairs that may be one person."""
-        return self.outputs / "assist" / "merge_suggestions.parquet"
-
-    @property
-    def timeline(self) -> Path:
-        """Intervals of each person."""
-        return self.outputs / "timeline.csv"
-
-    @property
-    def totals_csv(self) -> Path:
-        """Totals for people."""
-        return self.outputs / "totals.csv"
-
-    @property
-    def totals_parquet(self) -> Path:
-        """Totals for programs."""
-        return self.outputs / "totals.parquet"
-
-    @property
-    def audit(self) -> Path:
-        """Append-only log."""
-        return self.outputs / "diagnostics" / "audit.jsonl"
-
-    @property
-    def exports(self) -> Path:
-        """Files made for people outside."""
-        return self.outputs / "exports"
-
-    def marker(self, stage: str) -> Path:
-        """Says that a stage is done, and from what."""
-        return self.outputs / "stages" / f"{stage}.json"
-
-    def relative(self, path: Path) -> str:
-        """A path as it is written into artifacts: below the data root, with forward slashes."""
-        return path.relative_to(self.root).as_posix()
-
-    def purge(self) -> None:
-        """Remove everything computed for the episode, but the audit log, which tells that it was there."""
-        shutil.rmtree(self.harvest, ignore_errors=True)
-        if self.outputs.is_dir():
-            for child in self.outputs.iterdir():
-                if child != self.audit.parent:
-                    shutil.rmtree(child) if child.is_dir() else child.unlink()
+_AT_ONCE = 32  # requests that write
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole: temporary name, fsync, rename. A reader sees the old file or the new one."""
+    """Write a file whole: temporary name, fsync, rename. A reader sees the old file or the new one.
+
+    Raises:
+        StoreError: the object store that holds the data root did not take it; nothing has changed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = path.with_name(f".{path.name}.{os.getpid()}-{uuid4().hex[:8]}{_TMP_SUFFIX}")
     try:
@@ -204,39 +48,75 @@ def write_bytes(path: Path, data: bytes) -> None:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
-        tmp.replace(path)
-        fsync_folder(path.parent)
-    except OSError:
+        storage.publish(tmp, path)
+    except (OSError, StoreError):
         tmp.unlink(missing_ok=True)  # a full disk is not kept full
         raise
 
 
-def fsync_folder(folder: Path) -> None:
-    """Make a rename last through a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def write_many(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write files of a folder that do not depend on each other; into an object store many at once.
+
+    Raises:
+        StoreError: the object store did not take one of them; others may be there.
+    """
+    if not storage.is_mirrored(folder):
+        for name, data in files:
+            write_bytes(folder / name, data)
+        return
+    left = iter(files)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        while batch := list(islice(left, _AT_ONCE)):
+            list(pool.map(lambda f: write_bytes(folder / f[0], f[1]), batch))
 
 
 @contextmanager
 def locked(paths: EpisodePaths) -> Iterator[None]:
     """Hold an episode for the time of the block; the lock of a killed holder is free at once.
 
+    With a data root in an object store it is held against other nodes too, and its files here are pulled.
+
     Raises:
         EpisodeBusyError: another run holds it.
+        StoreError: the object store does not answer.
     """
-    file = paths.audit.with_name("run.lock")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e:
+    with taken(paths.audit.with_name("run.lock")) as mine, storage.held(paths.outputs) as everywhere:
+        if not mine or not everywhere:
             raise EpisodeBusyError(
                 f"episode {paths.key} is being processed by another run. Wait for it, or stop it."
-            ) from e
+            )
+        pull(paths)
         yield
+
+
+def episodes(root: Path) -> list[EpisodePaths]:
+    """Every episode of a data root, by show and name.
+
+    Raises:
+        StoreError: the object store does not answer.
+    """
+    shows = storage.folders(root / "outputs")
+    return [EpisodePaths(root, s.name, e.name) for s in shows for e in storage.folders(s)]
+
+
+def pull(paths: EpisodePaths, *, chunks: bool = False, crops: bool = False, within_s: float = 0.0) -> None:
+    """Make an episode's files here, and its show's facebank, equal to the object store; else nothing.
+
+    Args:
+        paths: the episode.
+        chunks: the checkpoints of the inference too, which are large.
+        crops: the crops too, which are many.
+        within_s: do nothing where this process has done so within so many seconds.
+
+    Raises:
+        StoreError: the object store does not answer.
+    """
+    storage.pull(
+        Selection(paths.harvest, deep=crops),
+        Selection(paths.outputs, without=() if chunks else (paths.chunks,)),
+        Selection(paths.facebank),
+        within_s=within_s,
+    )
 
 
 def write_json(path: Path, value: object) -> None:
@@ -321,28 +201,23 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as f:
-            return list(csv.DictReader(f))
+            rows = csv.reader(f)
+            header = next(rows, [])
+            return [dict(zip(header, row, strict=False)) for row in rows if row]
     except FileNotFoundError as e:
         raise ArtifactError(f"{path} is missing. Process the episode first.") from e
 
 
 def sha256_file(path: Path) -> str:
     """Hex digest of a file, read in blocks."""
-    digest = hashlib.sha256()
     with path.open("rb") as f:
-        while block := f.read(_HASH_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def fingerprint(*parts: object) -> str:
     """Hex digest of what something is made from; equal parts give equal digests."""
-    text = json.dumps(parts, sort_keys=True, default=_plain)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plain(value: object) -> object:
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
+    plain = lambda v: v.model_dump(mode="json") if isinstance(v, BaseModel) else str(v)  # noqa: E731
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=plain).encode()).hexdigest()
 
 
 def mark_done(marker: Path, made_from: str, outputs: Iterable[Path]) -> None:

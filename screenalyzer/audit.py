@@ -11,16 +11,19 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from screenalyzer.artifacts import fsync_folder
-from screenalyzer.errors import ArtifactError
+from screenalyzer import storage
+from screenalyzer.artifacts import write_bytes
+from screenalyzer.errors import ArtifactError, StoreError
 
 GENESIS = "0" * 64
 _TAIL_BLOCK = 1 << 16
+_TURN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Verdict:
         kind: torn is the mark of a writer killed within its last line, and `repair` removes it;
             tampered is anything else, and nothing here repairs it.
         reason: for people; empty where all is well.
+        last: hash of the last good line.
     """
 
     ok: bool
@@ -41,6 +45,7 @@ class Verdict:
     broken_line: int | None = None
     kind: Literal["ok", "torn", "tampered"] = "ok"
     reason: str = ""
+    last: str = field(default=GENESIS, compare=False)
 
 
 def canonical(value: object) -> bytes:
@@ -75,10 +80,19 @@ def append(path: Path, action: str, actor: str, details: Mapping[str, Any], at: 
 
     Raises:
         ArtifactError: the last line is whole but damaged; nothing is appended to a broken chain.
+        StoreError: the object store that holds it does not take it.
         ValueError: `at` has no time zone, or the details hold NaN.
     """
     if at.tzinfo is None:
         raise ValueError("the time of an audit line must know its time zone")
+    with storage.held(path, wait_s=_TURN_S) as mine:
+        if not mine:
+            raise StoreError(f"other nodes keep {path.name} busy. Nothing is lost: try it again.")
+        storage.need(path)
+        return _append(path, action, actor, details, at)
+
+
+def _append(path: Path, action: str, actor: str, details: Mapping[str, Any], at: datetime) -> str:
     created = not path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path) as file:
@@ -94,29 +108,52 @@ def append(path: Path, action: str, actor: str, details: Mapping[str, Any], at: 
             "prev": previous,
         }
         digest = _hash(previous, body)
-        file.seek(0, os.SEEK_END)
-        file.write(canonical({**body, "hash": digest}) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        _add(path, file, canonical({**body, "hash": digest}) + b"\n")
     if created:
-        fsync_folder(path.parent)
+        storage.fsync_folder(path.parent)
     return digest
 
 
-def verify(path: Path) -> Verdict:
-    """Walk the chain from the top. A log that is not there yet is a good log of no lines."""
-    if not path.exists():
-        return Verdict(True, 0)
+def _add(path: Path, file: BinaryIO, line: bytes) -> None:
+    if storage.is_mirrored(path):  # an object store cannot append
+        file.seek(0)
+        write_bytes(path, file.read() + line)
+        return
+    file.seek(0, os.SEEK_END)
+    file.write(line)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def verify(path: Path, seen: tuple[int, str] | None = None) -> Verdict:
+    """Walk the chain from the top. A log that is not there yet is a good log of no lines.
+
+    Args:
+        path: the log.
+        seen: number and hash of a line that was there before. Without it a log that was cut off at its end,
+            or written anew from some line on, cannot be told from a good one.
+    """
+    known, wanted = seen or (0, GENESIS)
     previous, good = GENESIS, 0
-    with path.open("rb") as file:
+    with path.open("rb") if path.exists() else BytesIO() as file:
         for number, raw in enumerate(file, start=1):
             if not raw.endswith(b"\n"):
-                return Verdict(False, good, number, "torn", f"line {number} was not written to its end")
+                problem = f"line {number} was not written to its end"
+                return _held(Verdict(False, good, number, "torn", problem, previous), known)
             problem, digest = _check(raw, previous, number)
+            if not problem and number == known and digest != wanted:
+                problem = "it is not the line that was here before"
             if problem:
-                return Verdict(False, good, number, "tampered", f"line {number}: {problem}")
+                return Verdict(False, good, number, "tampered", f"line {number}: {problem}", previous)
             previous, good = digest, number
-    return Verdict(True, good)
+    return _held(Verdict(True, good, last=previous), known)
+
+
+def _held(found: Verdict, known: int) -> Verdict:
+    if found.lines >= known:
+        return found
+    reason = f"lines are missing at its end: there were {known}"
+    return Verdict(False, found.lines, found.lines + 1, "tampered", reason, found.last)
 
 
 def repair(path: Path) -> bool:

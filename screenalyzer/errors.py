@@ -58,6 +58,10 @@ class UndecodableVideoError(VideoError):
     """The container opens, but not one frame of the stream decodes."""
 
 
+class SlowVideoError(VideoError):
+    """A picture that takes longer to read than anybody waits for it."""
+
+
 class EpisodeConflictError(InputError):
     """An episode of this name exists with other content."""
 
@@ -66,12 +70,20 @@ class EpisodeBusyError(InputError):
     """Another run is processing the episode."""
 
 
+class JobStateError(InputError):
+    """A job is in a state that does not allow what was asked of it."""
+
+
 class EpisodeNameError(InputError):
     """A show or episode name that cannot be used."""
 
 
 class ArtifactError(ScreenalyzerError):
     """An artifact is missing, damaged or of another schema."""
+
+
+class StoreError(ScreenalyzerError):
+    """The object store that holds the data root does not answer, or refuses."""
 
 
 class ModelError(ScreenalyzerError):
@@ -94,12 +106,20 @@ class ConstraintError(InputError):
     """Constraints contradict one another, for example must-link and cannot-link of one pair."""
 
 
+class EditRefusedError(InputError):
+    """An edit of a review that cannot be made as things stand: something is gone, locked or decided."""
+
+
 class InferenceError(ScreenalyzerError):
     """A model replica failed for good, after every retry."""
 
 
 class SettingsError(InputError):
     """A setting is out of range or contradicts another."""
+
+
+class ServiceError(ScreenalyzerError):
+    """The service cannot be started, reached or stopped, or has refused what it was asked."""
 
 
 class DemoAssetsError(ScreenalyzerError):

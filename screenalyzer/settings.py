@@ -54,7 +54,8 @@ class DetectSettings(Slice):
     min_conf: float = Field(0.9, ge=0, le=1)
 
 
-def _cache_dir() -> Path:
+def cache_dir() -> Path:
+    """Where what can be had again is kept, for this user."""
     try:
         return Path.home() / ".cache" / "screenalyzer"
     except RuntimeError:  # a container may run as a number that has no home
@@ -65,7 +66,7 @@ class EmbedSettings(Slice):
     """The face embedder and where its weights come from."""
 
     embedder: str = Field("auto", description="auto, facenet, dlib or onnx:PATH")
-    cache_dir: Path = Field(default_factory=_cache_dir)
+    cache_dir: Path = Field(default_factory=cache_dir)
     mirror: str | None = Field(
         None, description="URL prefix or folder to fetch weights from, instead of their release"
     )
@@ -120,6 +121,28 @@ class RaySettings(Slice):
     task_cpus: float = Field(0.25, ge=0)
     batch_frames: int = Field(8, ge=1, le=128, description="frames a request")
     object_store_mb: int = Field(1024, ge=128, description="shared memory of a local cluster")
+    elastic: bool = Field(
+        False,
+        description="the cluster grows with its work: counts are what one run asks for, and models scale by "
+        "load; name the device, since auto means cpu then",
+    )
+    max_replicas: int = Field(
+        8, ge=1, description="replicas of the detector, and of the embedder, at most; where elastic"
+    )
+    idle_s: float = Field(
+        60, ge=1, description="after so long without work a model's last replica ends; where elastic"
+    )
+
+
+class WorkSettings(BaseSettings):
+    """Where a node keeps what it works on, if the data root lies in an object store."""
+
+    model_config = SettingsConfigDict(env_prefix="SCREENALYZER_", frozen=True, extra="ignore")
+
+    work_dir: Path = Field(
+        default_factory=lambda: cache_dir() / "work",
+        description="working copies of a data root in an object store; the same path on every node",
+    )
 
 
 class Settings(BaseSettings):

@@ -1,7 +1,7 @@
 """Decode a stream in presentation order, over damage, keeping account of what was lost."""
 
 from bisect import bisect_left
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +85,13 @@ class _Ledger:
         return lost
 
 
-def pictures_from(path: Path, info: VideoInfo, wanted: int, threads: int) -> Generator[Picture]:
+def go_on() -> None:
+    """Nobody is in a hurry."""
+
+
+def pictures_from(
+    path: Path, info: VideoInfo, wanted: int, threads: int, each_packet: Callable[[], None] = go_on
+) -> Generator[Picture]:
     """Pictures in presentation order, the first of them at or before `wanted` unless the video begins later.
 
     Containers seek more or less exactly, and a damaged keyframe yields nothing, so the first picture after a
@@ -97,9 +103,10 @@ def pictures_from(path: Path, info: VideoInfo, wanted: int, threads: int) -> Gen
         info: its probe.
         wanted: ticks.
         threads: of the decoder.
+        each_packet: called before each packet is decoded; may raise to give up.
     """
     for seek in _attempts(info, wanted):
-        stream = _monotonic(_decode(path, info, seek, threads))
+        stream = _monotonic(_decode(path, info, seek, threads, each_packet))
         first = next(stream, None)
         if seek is None or (first is not None and first.pts <= wanted):
             if first is not None:
@@ -119,7 +126,9 @@ def _attempts(info: VideoInfo, wanted: int) -> Iterator[int | None]:
     yield None
 
 
-def _decode(path: Path, info: VideoInfo, seek: int | None, threads: int) -> Iterator[Picture]:
+def _decode(
+    path: Path, info: VideoInfo, seek: int | None, threads: int, each_packet: Callable[[], None]
+) -> Iterator[Picture]:
     with closing(open_video(path)) as container:
         stream = video_stream(container, info.stream_index, threads)
         if seek is not None:
@@ -127,14 +136,17 @@ def _decode(path: Path, info: VideoInfo, seek: int | None, threads: int) -> Iter
                 container.seek(seek, stream=stream)
             except av.FFmpegError:
                 return
-        yield from _pictures(container, stream, info)
+        yield from _pictures(container, stream, info, each_packet)
 
 
-def _pictures(container: InputContainer, stream: VideoStream, info: VideoInfo) -> Iterator[Picture]:
+def _pictures(
+    container: InputContainer, stream: VideoStream, info: VideoInfo, each_packet: Callable[[], None]
+) -> Iterator[Picture]:
     ledger, times = _Ledger(), _Times(info)
     zeros_are_holes = stream.codec_context.name in _NO_ZEROS and info.container in _FRAMED
     torn = False
     for packet in read_packets(container, [stream]):
+        each_packet()
         ledger.sent(packet)
         try:
             frames = packet.decode()

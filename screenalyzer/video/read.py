@@ -1,6 +1,6 @@
 """Read a segment: pictures to look at, and a log of every frame for the shot detector."""
 
-from collections.abc import Container, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ from screenalyzer.schemas import CHUNK_FRAMES
 from screenalyzer.settings import ShotSettings, VideoSettings
 from screenalyzer.types import Chunk, Segment, UInt8, VideoInfo
 from screenalyzer.video.clock import to_ms
-from screenalyzer.video.decode import Picture, pictures_from
+from screenalyzer.video.decode import Picture, go_on, pictures_from
 from screenalyzer.video.features import Delta, Thumbnailer, delta
 from screenalyzer.video.picture import Developer, analysis_size
 from screenalyzer.video.shots import JumpTest
@@ -64,7 +64,7 @@ class ChunkLog:
 
 def read_segment(
     path: Path, info: VideoInfo, segment: Segment, cfg: VideoSettings, shots: ShotSettings,
-    skip: Container[int],
+    skip: Container[int], *, each_packet: Callable[[], None] = go_on,
 ) -> Iterator[Sample | ChunkLog]:  # fmt: skip
     """Decode a segment at full rate, in presentation order.
 
@@ -79,6 +79,7 @@ def read_segment(
         cfg: rate, size and threads.
         shots: when a jump deserves a sample.
         skip: indices of chunks that are decoded through but yield nothing.
+        each_packet: called before each packet is decoded.
 
     Yields:
         The samples of a chunk, then its log, chunk by chunk.
@@ -91,7 +92,7 @@ def read_segment(
         return
     chunks = [c for c in segment.chunks if c.index <= wanted[-1]]
     developer, thumbs = Developer(info, cfg), Thumbnailer()
-    pictures = _windows(pictures_from(path, info, segment.seek_pts, cfg.decode_threads))
+    pictures = _windows(pictures_from(path, info, segment.seek_pts, cfg.decode_threads, each_packet))
     window = next(pictures, None)
     expected: int | None = None
     for chunk in chunks:

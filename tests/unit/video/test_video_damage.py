@@ -82,7 +82,9 @@ def test_damage_in_the_middle_is_reported_and_the_rest_is_read(
     assert all(any(d.start_ms <= start + n * 40 < d.end_ms for d in damage) for n in bad)
     # The damage is where it was done, and no wider than it has to be: the keyframes are a second apart.
     assert min(d.start_ms for d in damage) - start > 1400
-    assert sum(d.end_ms - d.start_ms for d in damage) <= 3200
+    # A time stamp that was hit makes the container seem longer; beyond the end nothing is reported as there.
+    end = start + 150 * 40
+    assert sum(min(d.end_ms, end) - min(d.start_ms, end) for d in damage) <= 3200
 
 
 def test_a_lost_tail_is_reported(tmp_path: Path) -> None:
