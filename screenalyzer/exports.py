@@ -34,7 +34,7 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from screenalyzer import __version__
-from screenalyzer.artifacts import EpisodePaths, write_bytes, write_csv, write_json
+from screenalyzer.artifacts import EpisodePaths, pull, write_bytes, write_csv, write_json
 from screenalyzer.errors import InputError
 from screenalyzer.results import (
     TIMELINE_COLUMNS,
@@ -119,6 +119,7 @@ def export(paths: EpisodePaths, format: Format, out: Path | None = None) -> list
     """
     if format not in ("csv", "xlsx"):
         raise InputError(f"{format!r} is not a format of exports. Choose csv or xlsx.")
+    pull(paths)
     report = _Report(EpisodeFacts.load(paths), read_rules(paths), read_totals(paths), read_timeline(paths))
     folder, name = _target(paths, format, out)
     if format == "xlsx":

@@ -121,7 +121,8 @@ class Facebank:
         names = tuple(sorted(self.people))
         rows = [(p, f.embedding) for p, n in enumerate(names) for f in self.people[n]]
         vectors = np.array([v for _, v in rows], dtype=np.float32).reshape(-1, self.embedder.dim)
-        return Gallery(names, np.array([p for p, _ in rows], dtype=np.int64), unit(vectors))
+        episodes = tuple(len({f.episode for f in self.people[n]}) for n in names)
+        return Gallery(names, np.array([p for p, _ in rows], dtype=np.int64), unit(vectors), episodes)
 
     def save(self, folder: Path) -> None:
         """Write both files, each whole, in the order that never leaves a face without its person.

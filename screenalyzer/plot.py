@@ -23,17 +23,21 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from PIL import Image, ImageOps
 
+from screenalyzer import storage
 from screenalyzer.artifacts import EpisodePaths, read_table, write_bytes
 from screenalyzer.errors import InputError
 from screenalyzer.people import display_names
 from screenalyzer.results import EpisodeFacts, clock, read_rules, read_timeline, read_totals
 from screenalyzer.schemas import CLUSTERS
 from screenalyzer.screentime import describe
-from screenalyzer.types import Span, Total, UInt8
+from screenalyzer.settings import ScreenTimeRules
+from screenalyzer.types import Interval, Span, Total, UInt8
 
 Theme = Literal["light", "dark"]
+Ending = Literal["png", "svg"]
 MAX_ROWS: Final = 25
 
+_ENDINGS: Final[dict[str, Ending]] = {"png": "png", "svg": "svg"}
 _DPI: Final = 200
 _WIDTH: Final = 1200.0
 _MARGIN: Final = 40.0
@@ -86,6 +90,44 @@ _LOOKS: Final[dict[str, _Look]] = {
         people=("#56B4E9", "#E69F00", "#00B083", "#E08DBB", "#F0E442", "#F0702A"),
     ),
 }
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a picture of an episode shows.
+
+    Attributes:
+        facts: of the video.
+        totals: of everybody, the longest screen time first.
+        intervals: of everybody.
+        rules: that these were made by.
+        faces: file of a picture of each person, where there is one; it may have expired.
+    """
+
+    facts: EpisodeFacts
+    totals: list[Total]
+    intervals: list[Interval]
+    rules: ScreenTimeRules
+    faces: dict[str, Path]
+
+    @classmethod
+    def load(cls, paths: EpisodePaths) -> "Contents":
+        """The results of an episode as its files have them.
+
+        Raises:
+            ArtifactError: the episode was not processed, or its artifacts are damaged.
+        """
+        clusters = read_table(paths.reviewed_clusters, CLUSTERS)
+        names = display_names(clusters)
+        crops: dict[str, tuple[int, str]] = {}  # of a person's clusters, the largest one lends the face
+        for row in clusters.to_pylist():
+            name, size = names[row["cluster_id"]], row["member_count"] or 0
+            if row["rep_crop"] and size > crops.get(name, (-1, ""))[0]:
+                crops[name] = (size, row["rep_crop"])
+        faces = {name: paths.root / crop for name, (_, crop) in crops.items()}
+        return cls(
+            EpisodeFacts.load(paths), read_totals(paths), read_timeline(paths), read_rules(paths), faces
+        )
 
 
 @dataclass(frozen=True)
@@ -167,16 +209,15 @@ class _Page:
         keep = bisect_right(range(1, len(words)), width, key=lambda n: wide(words[:n].rstrip() + "…"))
         return words[: max(keep, 1)].rstrip() + "…"
 
-    def save(self, path: Path) -> None:
-        """Write the figure as its suffix says, without a date."""
-        kind = path.suffix.lower().lstrip(".")
+    def save(self, ending: Ending) -> bytes:
+        """The figure as a file, without a date."""
         metadata: dict[str, str | None] = (
-            {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
+            {"Date": None, "Creator": None} if ending == "svg" else {"Software": None}
         )
         out = io.BytesIO()
         with mpl.rc_context({"svg.hashsalt": "screenalyzer", "svg.fonttype": "path"}):
-            self.figure.savefig(out, format=kind, metadata=metadata, facecolor=self.look.page)
-        write_bytes(path, out.getvalue())
+            self.figure.savefig(out, format=ending, metadata=metadata, facecolor=self.look.page)
+        return out.getvalue()
 
 
 def plot_timeline(paths: EpisodePaths, out: Path, theme: Theme = "light", max_rows: int = MAX_ROWS) -> Path:
@@ -195,20 +236,28 @@ def plot_timeline(paths: EpisodePaths, out: Path, theme: Theme = "light", max_ro
         ArtifactError: the episode was not processed, or its artifacts are damaged.
         InputError: another suffix or theme.
     """
-    if out.suffix.lower() not in (".png", ".svg"):
+    ending = out.suffix.lower().lstrip(".")
+    if ending not in _ENDINGS:
         raise InputError(f"{out.name} ends in neither .png nor .svg. Name the picture so.")
     if theme not in _LOOKS:
         raise InputError(f"{theme!r} is not a theme. Choose light or dark.")
-    with warnings.catch_warnings():
-        # A name in a script that no installed font covers is drawn as boxes, not refused.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
-        _draw(paths, _LOOKS[theme], max_rows).save(out)
+    write_bytes(out, draw_timeline(Contents.load(paths), _ENDINGS[ending], theme, max_rows))
     return out
 
 
-def _draw(paths: EpisodePaths, look: _Look, max_rows: int) -> _Page:
-    facts, totals = EpisodeFacts.load(paths), read_totals(paths)
-    shown, folded = _rows(paths, facts, totals[:max_rows]), totals[max_rows:]
+def draw_timeline(
+    contents: Contents, ending: Ending, theme: Theme = "light", max_rows: int = MAX_ROWS
+) -> bytes:  # fmt: skip
+    """The same as bytes. Not for several threads at once."""
+    with warnings.catch_warnings():
+        # A name in a script that no installed font covers is drawn as boxes, not refused.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from", category=UserWarning)
+        return _draw(contents, _LOOKS[theme], max_rows).save(ending)
+
+
+def _draw(contents: Contents, look: _Look, max_rows: int) -> _Page:
+    facts, totals = contents.facts, contents.totals
+    shown, folded = _rows(contents, totals[:max_rows]), totals[max_rows:]
     bottom = _TOP + _ROW * max(len(shown), 1)
     page = _Page(bottom + (34 if folded else 0) + _BOTTOM, look)
     _draw_head(page, facts, totals)
@@ -220,29 +269,22 @@ def _draw(paths: EpisodePaths, look: _Look, max_rows: int) -> _Page:
     if folded:
         _draw_folded(page, folded, bottom)
     foot = bottom + (34 if folded else 0) + 30
-    note = describe(read_rules(paths)) + ("; hatched: could not be decoded" if facts.missing else "")
+    note = describe(contents.rules) + ("; hatched: could not be decoded" if facts.missing else "")
     page.text(_MARGIN, foot, note, 10, color=page.look.muted)
     return page
 
 
-def _rows(paths: EpisodePaths, facts: EpisodeFacts, totals: list[Total]) -> list[_Row]:
-    clusters = read_table(paths.clusters, CLUSTERS)
-    names = display_names(clusters)
-    crops: dict[str, tuple[int, str]] = {}  # of a person's clusters, the largest one lends the face
-    for row in clusters.to_pylist():
-        name, size = names[row["cluster_id"]], row["member_count"] or 0
-        if row["rep_crop"] and size > crops.get(name, (-1, ""))[0]:
-            crops[name] = (size, row["rep_crop"])
-    spans: dict[str, list[Span]] = {}
-    for i in read_timeline(paths):
-        at = Span(i.span.start_ms - facts.start_ms, i.span.end_ms - facts.start_ms)
-        spans.setdefault(i.person, []).append(at)
-    faces = {t.person: _face(paths.root / crops[t.person][1]) for t in totals if t.person in crops}
+def _rows(contents: Contents, totals: list[Total]) -> list[_Row]:
+    start_ms, spans = contents.facts.start_ms, dict[str, list[Span]]()
+    for i in contents.intervals:
+        spans.setdefault(i.person, []).append(Span(i.span.start_ms - start_ms, i.span.end_ms - start_ms))
+    faces = {t.person: _face(contents.faces[t.person]) for t in totals if t.person in contents.faces}
     return [_Row(t, tuple(spans.get(t.person, ())), faces.get(t.person)) for t in totals]
 
 
 def _face(path: Path) -> UInt8 | None:
     """The middle square of a crop, or None where it has expired or is damaged."""
+    storage.need(path)
     try:
         with Image.open(path) as image:
             size = (_FACE_PIXELS, _FACE_PIXELS)

@@ -106,6 +106,17 @@ MEMBERS: Final = _schema(
     "members", [("cluster_id", pa.string()), ("track_id", pa.string()), ("score", pa.float32())]
 )
 
+REVIEWED_MEMBERS: Final = _schema(
+    "reviewed_members",
+    [
+        ("cluster_id", pa.string()),
+        ("track_id", pa.string()),  # or the id of a part of a track
+        ("score", pa.float32()),
+        ("part_of", pa.string()),  # the track, of a part; else null
+        ("det_ids", pa.list_(pa.string())),  # of a part, and of a track that parts were taken from; else null
+    ],
+)
+
 MERGE_SUGGESTIONS: Final = _schema(
     "merge_suggestions",
     [
@@ -113,6 +124,20 @@ MERGE_SUGGESTIONS: Final = _schema(
         ("cluster_b", pa.string()),
         ("similarity", pa.float32()),
         ("rank", pa.int32()),
+    ],
+)
+
+LOW_CONFIDENCE: Final = _schema(
+    "low_confidence",
+    [
+        ("cluster_id", pa.string()),
+        ("track_ids", pa.list_(pa.string())),  # parts of tracks too, see members.parquet
+        ("reason", pa.string()),
+        ("seconds", pa.float64()),  # nobody has decided on
+        ("uncertainty", pa.float64()),  # 0..1
+        ("priority", pa.float64()),
+        ("rank", pa.int32()),  # from 1
+        ("rep_crop", pa.string()),  # path below the data root; null where there is none
     ],
 )
 
@@ -125,6 +150,16 @@ TOTALS: Final = _schema(
         ("percent", pa.float64()),  # of the episode's duration
         ("first_ms", pa.int64()),
         ("last_ms", pa.int64()),
+    ],
+)
+
+ERASED: Final = _schema(
+    "erased",
+    [
+        ("source", pa.string()),  # sha256 of the video
+        ("stretch", pa.int64()),  # number of an appearance: between two of its rows the box moves straight
+        ("ts_ms", pa.int64()),
+        ("bbox", _BBOX),
     ],
 )
 

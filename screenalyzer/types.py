@@ -73,6 +73,11 @@ class VideoInfo:
     decode_order_only: bool = False
 
     @property
+    def duration_ms(self) -> int:
+        """From the first frame to the end of the last."""
+        return round((self.end_pts - self.start_pts) * self.time_base * 1000)
+
+    @property
     def fps(self) -> float:
         """Mean frame rate, frames a second."""
         seconds = float((self.end_pts - self.start_pts) * self.time_base)

@@ -13,7 +13,7 @@ from screenalyzer.clustering.links import Links, co_visible, resolve
 from screenalyzer.clustering.model import Clustering
 from screenalyzer.clustering.pooling import any_apart, pooled
 from screenalyzer.clustering.rating import describe
-from screenalyzer.clustering.refine import refine
+from screenalyzer.clustering.refine import reconsider, refine
 from screenalyzer.clustering.templates import build_templates, template_distances
 from screenalyzer.errors import EmbedderMismatchError
 from screenalyzer.settings import ClusterSettings
@@ -37,8 +37,9 @@ def cluster(
     2. Groups that are clearly a person of the gallery get that name (open set).
     3. All that are left, named people among them, are agglomerated by average linkage within the
        prohibitions; people of different names never join.
-    4. Single poor tracks get a second chance at a looser limit, where one group alone is near.
-    5. Each cluster is rated: is it a face, and is it one person?
+    4. Groups that only the facebank named leave the person where an unnamed cluster is clearly nearer.
+    5. Single poor tracks get a second chance at a looser limit, where one group alone is near.
+    6. Each cluster is rated: is it a face, and is it one person?
 
     Args:
         tracks: in any order.
@@ -63,13 +64,24 @@ def cluster(
     if not kept:
         return Clustering((), not_faces, links.unapplied)
     evidence = _gather(kept, obs, links, gallery, cfg)
-    owner = identify(evidence.group_to_person(), evidence.names, links, metric)
+    to_person = evidence.group_to_person()
+    owner = identify(to_person, evidence.names, links, metric)
     label, of_name = _agglomerate(evidence, owner, metric)
-    apart = links.apart | _kept_from_names(evidence, owner, label, of_name)
-    label = refine(evidence.grouped(apart), label, fixed=owner >= 0, metric=metric)
+    groups = evidence.grouped(links.apart | _kept_from_names(evidence, owner, label, of_name))
+    guessed = (owner >= 0) & ~groups.decided
+    label = reconsider(groups, label, guessed, _to_owner(to_person, owner), metric)
+    label = refine(groups, label, fixed=owner >= 0, metric=metric)
     names = {int(k): name for k, name in zip(of_name, evidence.names, strict=True)}
     clusters = describe(kept, obs, evidence, label, names, metric)
     return Clustering(clusters, not_faces, links.unapplied)
+
+
+def _to_owner(to_person: Float64, owner: Int64) -> Float64:
+    """Distance of each group to the kept faces of whom it was taken for: float64[c]; NaN for the unnamed."""
+    distance = np.full(len(owner), np.nan)
+    named = np.flatnonzero(owner >= 0)
+    distance[named] = to_person[named, owner[named]]
+    return distance
 
 
 def _gather(

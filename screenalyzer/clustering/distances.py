@@ -66,7 +66,9 @@ def cosine_to(a: Float32 | Float64, b: Float32 | Float64) -> Float64:
 
     The cosine distance of unit vectors, and the mean one of the vectors that templates are means of.
     """
-    return np.clip(1.0 - a.astype(np.float64) @ b.astype(np.float64).T, 0.0, 2.0)
+    found = a.astype(np.float64, copy=False) @ b.astype(np.float64, copy=False).T
+    np.subtract(1.0, found, out=found)
+    return np.clip(found, 0.0, 2.0, out=found)
 
 
 def _on_gpu(vectors: Float32) -> Float64:

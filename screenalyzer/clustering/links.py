@@ -41,9 +41,13 @@ def co_visible(tracks: Sequence[Track], obs: Observations) -> Bool:
     owner = np.repeat(np.arange(n), [t.count for t in tracks])
     frames = obs.ts_ms[np.concatenate([t.members for t in tracks])]
     order = np.argsort(frames, kind="stable")
-    for members in np.split(owner[order], np.flatnonzero(np.diff(frames[order])) + 1):
-        if len(members) > 1:
-            together[np.ix_(members, members)] = True
+    owner, frames = owner[order], frames[order]
+    for step in range(1, len(owner)):  # those who lie next to one another, two places apart, and so on
+        same = frames[step:] == frames[:-step]
+        if not same.any():
+            break
+        a, b = owner[:-step][same], owner[step:][same]
+        together[a, b] = together[b, a] = True
     np.fill_diagonal(together, False)
     return together
 

@@ -95,10 +95,21 @@ def member_scores(
     own = np.fmin(mean[each, of_track], _to_kept_faces(evidence, of_track, names))
     elsewhere = np.where(barred | np.isnan(mean), _FAR, mean)
     elsewhere[each, of_track] = _FAR
-    other = np.exp(np.clip(metric.evidence(elsewhere.min(axis=1)), -_CERTAIN, _CERTAIN))
-    mine = np.exp(np.clip(metric.evidence(np.nan_to_num(own, nan=_FAR)), -_CERTAIN, _CERTAIN))
-    score = np.where(np.isnan(own), 1.0 / (1.0 + other), mine / (mine + other + 1.0))
+    score = belonging(own, elsewhere.min(axis=1), metric)
     return np.where(evidence.links.decided, 1.0, score)
+
+
+def belonging(own: Float64, other: Float64, metric: Calibration) -> Float64:
+    """How sure it is that somebody belongs where they are, 0..1; see `member_scores`.
+
+    Args:
+        own: float64[n], distance to their own; NaN for somebody alone.
+        other: float64[n], distance to the nearest others.
+        metric: what a distance means.
+    """
+    theirs = np.exp(np.clip(metric.evidence(other), -_CERTAIN, _CERTAIN))
+    mine = np.exp(np.clip(metric.evidence(np.nan_to_num(own, nan=_FAR)), -_CERTAIN, _CERTAIN))
+    return np.where(np.isnan(own), 1.0 / (1.0 + theirs), mine / (mine + theirs + 1.0))
 
 
 def _to_kept_faces(evidence: Evidence, of_track: Int64, names: Mapping[int, str]) -> Float64:
@@ -127,7 +138,7 @@ def _describe_one(
     lengths = np.array([tracks[i].count for i in rows], dtype=np.float64)
     sure = float(np.average(scores[rows], weights=lengths))
     quality = float(obs.quality[members].max())
-    reason = "" if decided else _doubt(face, sure, quality, len(members), naming[1])
+    reason = "" if decided else doubt_of(face, sure, quality, len(members), naming[1])
     show = rows[(scores[rows] * evidence.templates.quality[rows]).argmax()]
     return Cluster(
         cluster_id=str(uuid5(_NAMESPACE, tracks[rows[0]].track_id)),
@@ -142,7 +153,7 @@ def _describe_one(
     )
 
 
-def _doubt(face: float, sure: float, quality: float, count: int, named_by: NamedBy | None) -> str:
+def doubt_of(face: float, sure: float, quality: float, count: int, named_by: NamedBy | None) -> str:
     """The first reason to ask a person, or nothing."""
     if face < _HARDLY_A_FACE and named_by is None:
         return NOT_A_FACE

@@ -49,6 +49,39 @@ def refine(groups: Grouped, label: Int64, fixed: Bool, metric: Calibration) -> I
     return label
 
 
+def reconsider(
+    groups: Grouped, label: Int64, guessed: Bool, to_person: Float64, metric: Calibration
+) -> Int64:
+    """Take back names that the facebank gave to single groups, where the episode knows better.
+
+    A face was held against a person's few kept ones before anything was grouped. Where it then lies clearly
+    nearer to an unnamed cluster than to the person, on screen and kept, it is of that cluster.
+
+    Args:
+        groups: what is known of them.
+        label: int64[c], the cluster of each.
+        guessed: bool[c], groups that the facebank named and no person did.
+        to_person: float64[c], distance to the kept faces of the person that a group was taken for.
+        metric: limits.
+
+    Returns:
+        int64[c]: a new clustering within the same prohibitions, with the same numbers.
+    """
+    label = label.copy()
+    mean, barred = to_clusters(groups, label)
+    each = np.arange(len(label))
+    own = np.fmin(mean[each, label], to_person)
+    other = np.where(barred | np.isnan(mean), np.inf, mean)
+    other[each, label] = np.inf
+    nearest = other.min(axis=1)
+    wants = guessed & (nearest <= metric.link) & (own - np.minimum(nearest, 2.0) >= metric.margin)
+    for g in np.flatnonzero(wants)[np.argsort(nearest[wants], kind="stable")]:
+        target = int(other[g].argmin())
+        if not groups.apart[g, label == target].any():
+            label[g] = target
+    return label
+
+
 def to_clusters(groups: Grouped, label: Int64) -> tuple[Float64, Bool]:
     """Mean distance of each group to each cluster without itself (NaN: nobody else), and if it is barred."""
     c, k = len(label), int(label.max()) + 1

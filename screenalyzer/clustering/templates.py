@@ -1,6 +1,6 @@
 """One vector a track: who its face looks like, and how far that can be relied on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from screenalyzer.types import Float32, Float64, Int64, Observations, Track
 from screenalyzer.vectors import unit
 
 _GOOD_SHARE = 0.5  # of the track's best quality: worse detections say little beside better ones
+_AT_ONCE = 1 << 21  # numbers of vectors
 
 
 @dataclass(frozen=True)
@@ -32,18 +33,38 @@ class Templates:
 
 
 def build_templates(tracks: Sequence[Track], obs: Observations) -> Templates:
-    """Quality-weighted templates of tracks."""
-    n = len(tracks)
-    vectors = np.zeros((n, obs.embeddings.shape[1]), dtype=np.float32)
-    quality, best = np.zeros(n), np.zeros(n, dtype=np.int64)
-    for i, track in enumerate(tracks):
-        q = obs.quality[track.members].astype(np.float64)
-        good = track.members[q >= _GOOD_SHARE * q.max()]
-        strength = obs.quality[good].astype(np.float64)
-        vectors[i] = np.average(obs.embeddings[good], axis=0, weights=strength + 0.01)
-        quality[i] = strength.mean()
-        best[i] = track.members[(q * obs.conf[track.members]).argmax()]
-    return Templates(vectors, quality, reliability(quality, np.array([t.count for t in tracks])), best)
+    """Quality-weighted templates of tracks; what one is like does not depend on which others there are."""
+    n, dim = len(tracks), obs.embeddings.shape[1]
+    vectors, quality = np.zeros((n, dim), dtype=np.float32), np.zeros(n)
+    count = np.array([t.count for t in tracks], dtype=np.int64)
+    if n == 0:
+        return Templates(vectors, quality, np.zeros(0), np.zeros(0, dtype=np.int64))
+    rows, starts = np.concatenate([t.members for t in tracks]), np.cumsum(count) - count
+    owner = np.repeat(np.arange(n), count)
+    q = obs.quality[rows].astype(np.float64)
+    good = q >= _GOOD_SHARE * np.maximum.reduceat(q, starts)[owner]
+    show = q * obs.conf[rows]
+    finest = np.flatnonzero(show == np.maximum.reduceat(show, starts)[owner])
+    best = rows[finest[np.unique(owner[finest], return_index=True)[1]]]
+    rows, several = rows[good], np.bincount(owner[good], minlength=n)
+    starts = np.cumsum(several) - several
+    for same, size in _blocks(several, dim):
+        chosen = rows[starts[same][:, None] + np.arange(size)]
+        strength = obs.quality[chosen].astype(np.float64)
+        weight = strength + 0.01
+        sums = (obs.embeddings[chosen] * weight[:, :, None]).sum(axis=1)
+        vectors[same] = sums / weight.sum(axis=1)[:, None]
+        quality[same] = strength.mean(axis=1)
+    return Templates(vectors, quality, reliability(quality, count), best)
+
+
+def _blocks(several: Int64, dim: int) -> Iterator[tuple[Int64, int]]:
+    """Positions of tracks that have equally many good detections, not too many at once, and how many."""
+    for size in np.unique(several).tolist():
+        same = np.flatnonzero(several == size)
+        step = max(1, _AT_ONCE // (size * dim))
+        for k in range(0, len(same), step):
+            yield same[k : k + step], size
 
 
 def reliability(quality: Float64, count: Int64) -> Float64:

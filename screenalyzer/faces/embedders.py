@@ -8,7 +8,7 @@ from screenalyzer.errors import ModelChecksumError, ModelUnavailableError, Setti
 from screenalyzer.faces import weights as files
 from screenalyzer.faces.embedder import Embedder
 from screenalyzer.faces.weights import FACENET, WeightFile
-from screenalyzer.settings import EmbedSettings
+from screenalyzer.settings import EmbedSettings, Settings
 from screenalyzer.types import EmbedderId
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,17 @@ def _can_have(facenet: WeightFile, cfg: EmbedSettings) -> bool:
         log.warning("embedder dlib: %s", e)
         return False
     return True
+
+
+def with_embedder(settings: Settings) -> tuple[Settings, EmbedderId]:
+    """Settings of a run with its embedder resolved, and its id; see `resolve_embedder`.
+
+    Raises:
+        SettingsError: no such embedder.
+        ModelError: its files are missing or wrong.
+    """
+    resolved = settings.model_copy(update={"embed": resolve_embedder(settings.embed)})
+    return resolved, resolve_embedder_id(resolved.embed)
 
 
 def resolve_embedder_id(cfg: EmbedSettings, facenet: WeightFile = FACENET) -> EmbedderId:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from screenalyzer.types import Bool, Float32, Float64
+from screenalyzer.types import Bool, Float32, Float64, Int64
 
 _SIZE_CAP = 4.0
 _MOTION_TAIL = 3.0  # degrees of freedom: faces mostly stay, and sometimes jump
@@ -17,7 +17,7 @@ def centres(boxes: Float32) -> Float64:
     return ((boxes[:, :2] + boxes[:, 2:]) / 2).astype(np.float64)
 
 
-def scales(boxes: Float32) -> Float64:
+def scales(boxes: Float32 | Float64) -> Float64:
     """Side of the square of a box's area, at least one pixel: float64[n]."""
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).astype(np.float64)
     return np.asarray(np.maximum(np.sqrt(sides.prod(axis=1)), 1.0), dtype=np.float64)
@@ -30,6 +30,28 @@ def overlaps(a: Float32, b: Float32) -> tuple[Float64, Float64]:
     common = np.maximum(high - low, 0).astype(np.float64).prod(axis=2)
     area_a, area_b = scales(a)[:, None] ** 2, scales(b)[None, :] ** 2
     return common / (area_a + area_b - common), common / np.minimum(area_a, area_b)
+
+
+def aligned_overlap(a: Float32 | Float64, b: Float32 | Float64) -> Float64:
+    """Intersection over union of boxes a [n, 4] and b [n, 4], row by row: float64[n]."""
+    low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+    common = np.maximum(high - low, 0).astype(np.float64).prod(axis=1)
+    union = scales(a) ** 2 + scales(b) ** 2 - common
+    return np.asarray(common / union, dtype=np.float64)
+
+
+def boxes_at(ts_ms: Int64, path_ms: Int64, path: Float32 | Float64) -> Float64:
+    """Where a face is that moves straight from box to box, and stays before the first and after the last.
+
+    Args:
+        ts_ms: int64[n], when.
+        path_ms: int64[m], ascending, m > 0.
+        path: [m, 4].
+
+    Returns:
+        float64[n, 4].
+    """
+    return np.stack([np.interp(ts_ms, path_ms, path[:, k]) for k in range(4)], axis=1)
 
 
 def motion_evidence(a: Float32, b: Float32, gap_s: Float64, frame_size: tuple[int, int]) -> Float64:

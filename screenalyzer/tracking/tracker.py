@@ -18,7 +18,7 @@ from screenalyzer.tracking.associate import (
     tracklets,
 )
 from screenalyzer.tracking.geometry import motion_evidence
-from screenalyzer.tracking.spans import sample_index, stood_for
+from screenalyzer.tracking.spans import sample_index, stood_for, times_stood_for
 from screenalyzer.types import Bool, Float64, Int64, Observations, SampleGrid, Track
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "screenalyzer:track")
@@ -102,7 +102,7 @@ def _bridges(
     """Evidence that piece j goes on where piece i ended: float64[p, p], minus infinity where it cannot."""
     first = np.array([p[0] for p in pieces], dtype=np.int64)
     last = np.array([p[-1] for p in pieces], dtype=np.int64)
-    seen_until = np.array([stood_for(grid, int(context.sample[r])).end_ms for r in last])
+    seen_until = times_stood_for(grid, context.sample[last])[1]
     unseen = obs.ts_ms[first][None, :] - seen_until[:, None]
     later = obs.ts_ms[first][None, :] > obs.ts_ms[last][:, None]
     possible = later & (unseen <= cfg.max_gap_ms)

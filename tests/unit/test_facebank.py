@@ -80,6 +80,7 @@ def test_gallery_holds_unit_vectors_by_name(bank):
     gallery = bank.add("Cyd", []).gallery()
     assert gallery.names == ("Ada", "Bob", "Cyd")
     assert gallery.person.tolist() == [0, 0, 1]
+    assert gallery.episodes == (2, 1, 0)
     np.testing.assert_allclose(np.linalg.norm(gallery.vectors, axis=1), 1, atol=1e-6)
     nearest = gallery.distances(face(3).embedding[None])
     assert nearest.argmin() == 1

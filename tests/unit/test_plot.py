@@ -59,7 +59,7 @@ def _episode(
     clusters = [
         {"cluster_id": i, "name": name, "member_count": 2, "rep_crop": crop} for i, name, crop in rows
     ]
-    write_table(paths.clusters, pa.Table.from_pylist(clusters, CLUSTERS), CLUSTERS)
+    write_table(paths.reviewed_clusters, pa.Table.from_pylist(clusters, CLUSTERS), CLUSTERS)
     seen = [
         Presence(name or "Person 01", Span(START + a * 1000, START + b * 1000), 0.9)
         for name, (a, b) in people.items()

@@ -11,7 +11,7 @@ from support.processed import Machine
 
 from pipelines.episode import Job, embedder_of, load_source
 from pipelines.harvest import harvest
-from pipelines.inference import chunk_fingerprint, chunk_marker, chunks_done
+from pipelines.inference import chunk_fingerprint, chunks_done
 from screenalyzer import artifacts, schemas
 from screenalyzer.artifacts import EpisodePaths, read_table
 from screenalyzer.demo import DemoEpisode
@@ -63,7 +63,7 @@ def test_every_chunk_has_files_that_follow_their_schemas(processed: EpisodePaths
         assert all(crop.startswith(b"\xff\xd8") for crop in faces["crop"].to_pylist())
         pts += mine
         assert artifacts.is_done(
-            chunk_marker(processed, c), chunk_fingerprint(info, c, machine.settings, machine.embedder.id)
+            processed.chunk_marker(c.index), chunk_fingerprint(info, c, machine.settings, machine.embedder.id)
         )
     assert pts == sorted(set(pts))
     assert len(pts) == 300
@@ -129,7 +129,7 @@ def test_a_chunk_that_was_interrupted_is_done_again(
     """A half file under a temporary name, a half chunk without marker, and everything after it missing."""
     chunks = _chunks(copied, machine.settings)
     for c in chunks[-3:]:
-        chunk_marker(copied, c).unlink()
+        copied.chunk_marker(c.index).unlink()
         copied.chunk_faces(c.index).unlink()
     copied.chunk_frames(chunks[-1].index).unlink()
     (copied.chunks / ".faces-00009.parquet.99999.tmp").write_bytes(b"PAR1")

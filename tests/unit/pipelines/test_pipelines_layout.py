@@ -61,3 +61,14 @@ def test_of_six_cores_three_detect(cpus: int, parts: tuple[int, int, int]) -> No
 def test_the_cpu_is_used_where_it_is_asked_for() -> None:
     found = plan_layout(RaySettings(device="cpu"), 16, 4)
     assert (found.device, found.gpus) == ("cpu", 0)
+
+
+@pytest.mark.parametrize(("device", "found"), [("auto", "cpu"), ("cpu", "cpu"), ("cuda", "cuda")])
+def test_an_elastic_cluster_is_not_asked_what_it_has(device: str, found: str) -> None:
+    cfg = RaySettings.model_validate({"elastic": True, "device": device, "max_replicas": 3})
+    layouts = {plan_layout(cfg, cpus, gpus) for cpus, gpus in ((0, 0), (128, 16))}
+    assert len(layouts) == 1
+    layout = layouts.pop()
+    assert (layout.device, layout.decoder_actors, layout.max_replicas) == (found, 1, 3)
+    assert layout.task_options["label_selector"] == {"screenalyzer.io/kind": "!gpu"}
+    assert plan_layout(RaySettings(), 8, 0).task_options == {"num_cpus": 0.25}
