@@ -13,7 +13,7 @@ from screenalyzer import artifacts, schemas
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.clustering.model import Cluster, Clustering, Member
 from screenalyzer.errors import ArtifactError
-from screenalyzer.types import EmbedderId, Float32, Observations, SampleGrid, Span, Track, VideoInfo
+from screenalyzer.types import EmbedderId, Float32, Int64, Observations, SampleGrid, Span, Track, VideoInfo
 
 EMBEDDER_KEY = "embedder"
 
@@ -27,12 +27,14 @@ class Job:
         paths: where its artifacts go.
         replace: discard an episode of the same name with other content.
         refused: why it cannot even be tried; None where it can.
+        actor: who asked for it, for the audit log; the operating system's user where None.
     """
 
     video: Path
     paths: EpisodePaths
     replace: bool = False
     refused: str | None = None
+    actor: str | None = None
 
     @property
     def key(self) -> str:
@@ -41,8 +43,15 @@ class Job:
 
 
 def save_source(paths: EpisodePaths, info: VideoInfo) -> None:
-    """Keep what the probe found, for every later stage."""
-    artifacts.write_json(paths.source_json, {**asdict(info), "time_base": str(info.time_base)})
+    """Keep what the probe found, for every later stage. A video below the data root is named from there."""
+    fields = {**asdict(info), "path": portable(paths, info.path), "time_base": str(info.time_base)}
+    artifacts.write_json(paths.source_json, fields)
+
+
+def portable(paths: EpisodePaths, video: str) -> str:
+    """A video's path as artifacts name it: below the data root if it lies there, so that a root can move."""
+    path = Path(video)
+    return paths.relative(path) if path.is_relative_to(paths.root) else video
 
 
 def load_source(paths: EpisodePaths) -> VideoInfo:
@@ -54,6 +63,7 @@ def load_source(paths: EpisodePaths) -> VideoInfo:
     raw = artifacts.read_json(paths.source_json)
     raw["time_base"] = Fraction(raw["time_base"])
     raw["keyframe_pts"] = tuple(raw["keyframe_pts"])
+    raw["path"] = str(paths.root / raw["path"])
     return VideoInfo(**raw)
 
 
@@ -179,17 +189,14 @@ def load_tracked(paths: EpisodePaths) -> Tracked:
     table = artifacts.read_table(paths.embeddings, schemas.EMBEDDINGS)
     embedder = embedder_of(table)
     obs = observations(load_detections(paths), column(table, "embedding", embedder.dim))
-    members: dict[str, list[int]] = {}
-    for row, track_id in enumerate(table["track_id"].to_pylist()):
-        if track_id is not None:
-            members.setdefault(track_id, []).append(row)
+    members = _rows_by_value(table["track_id"])
     tracks = tuple(
         Track(
             track_id=r["track_id"],
             scene_id=r["scene_id"],
             start_ms=r["start_ms"],
             end_ms=r["end_ms"],
-            members=np.asarray(members[r["track_id"]], dtype=np.int64),
+            members=members[r["track_id"]],
             stitch_score=r["stitch_score"],
             mean_conf=r["mean_conf"],
             partial=r["partial"],
@@ -197,6 +204,16 @@ def load_tracked(paths: EpisodePaths) -> Tracked:
         for r in artifacts.read_json(paths.tracks)["tracks"]
     )
     return Tracked(obs, tracks, embedder)
+
+
+def _rows_by_value(column: pa.ChunkedArray) -> dict[str, Int64]:
+    """The rows of each value that there is, ascending."""
+    coded = column.combine_chunks().dictionary_encode()
+    code = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    values = coded.dictionary.to_pylist()
+    ends = np.cumsum(np.bincount(code + 1, minlength=len(values) + 1))
+    rows = np.split(np.argsort(code, kind="stable"), ends[:-1])
+    return dict(zip(values, rows[1:], strict=True))
 
 
 def load_clustering(paths: EpisodePaths) -> Clustering:
@@ -215,7 +232,7 @@ def load_clustering(paths: EpisodePaths) -> Clustering:
             named_by=c["named_by"],
             members=tuple(members[c["cluster_id"]]),
             intra_variance=c["intra_variance"],
-            rep_det_id=Path(c["rep_crop"]).stem,
+            rep_det_id=Path(c["rep_crop"] or "").stem,
             face_score=c["face_score"],
             low_conf=c["low_conf"],
             reason=c["reason"],

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pipelines.episode import Job, save_source
 from pipelines.stage import drop_markers
-from screenalyzer import artifacts, audit
+from screenalyzer import artifacts, audit, storage
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.errors import ArtifactError, EpisodeConflictError
 from screenalyzer.settings import Settings
@@ -14,6 +14,7 @@ from screenalyzer.types import VideoInfo
 from screenalyzer.video.probe import probe
 
 VERSION = 1
+REPLACED = "episode.replaced"  # in the audit log: what comes before is about another video
 
 
 def harvest(job: Job, settings: Settings) -> VideoInfo:
@@ -23,6 +24,8 @@ def harvest(job: Job, settings: Settings) -> VideoInfo:
         VideoError: it cannot be processed; the message says why.
         EpisodeConflictError: the name belongs to other content, and `replace` was not asked for.
     """
+    storage.need(job.video)
+    artifacts.pull(job.paths)
     info = probe(job.video)
     known = _known(job.paths)
     if known is not None and known != info.sha256:
@@ -31,7 +34,7 @@ def harvest(job: Job, settings: Settings) -> VideoInfo:
                 f"{job.video.name}: episode {job.key} exists with other content. "
                 "Rename the file, or use --replace to discard what is there."
             )
-        _note(job, "episode.replaced", {"sha256": info.sha256, "before": known})
+        _note(job, REPLACED, {"sha256": info.sha256, "before": known})
         job.paths.purge()
     if known is None:
         _note(job, "episode.added", {"sha256": info.sha256})
@@ -53,7 +56,7 @@ def harvest_fingerprint(info: VideoInfo, settings: Settings) -> str:
 def _note(job: Job, action: str, details: dict[str, str]) -> None:
     # A name that is not UTF-8, as an old disk may hold, cannot stand in a log as it is.
     name = job.video.name.encode(errors="backslashreplace").decode()
-    audit.append(job.paths.audit, action, _user(), {**details, "file": name}, datetime.now(UTC))
+    audit.append(job.paths.audit, action, job.actor or _user(), {**details, "file": name}, datetime.now(UTC))
 
 
 def _user() -> str:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipelines.episode import load_source
-from screenalyzer import artifacts, schemas
+from pipelines.episode import load_source, portable
+from screenalyzer import artifacts, schemas, storage
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.errors import UndecodableVideoError
 from screenalyzer.settings import Settings
@@ -34,7 +34,7 @@ def index_episode(paths: EpisodePaths, settings: Settings) -> list[Path]:
             info.path, "not one frame could be decoded", "Encode it again from its source."
         )
     scene_id, spans = scenes(frames, settings.shots)
-    damage = [d for i in chunks for d in artifacts.read_json(paths.chunks / f"damage-{i:05d}.json")]
+    damage = [d for i in chunks for d in artifacts.read_json(paths.chunk_damage(i))]
     _write_manifest(paths, info, frames, scene_id, spans, damage)
     parts = _write_detections(paths, chunks, frames["pts"].to_numpy(), scene_id)
     return [paths.manifest, paths.manifest_json, *parts]
@@ -59,7 +59,11 @@ def _write_manifest(
         {
             "show": paths.show,
             "episode": paths.episode,
-            "source": {"path": info.path, "sha256": info.sha256, "size_bytes": info.size_bytes},
+            "source": {
+                "path": portable(paths, info.path),
+                "sha256": info.sha256,
+                "size_bytes": info.size_bytes,
+            },
             "container": info.container,
             "codec": info.codec,
             "width": info.width,
@@ -100,6 +104,5 @@ def _write_detections(
         part = paths.detections / f"part-{i:05d}.parquet"
         artifacts.write_table(part, table.select(schemas.DETECTIONS.names), schemas.DETECTIONS)
         parts.append(part)
-    for stale in set(paths.detections.glob("part-*.parquet")) - set(parts):
-        stale.unlink()
+    storage.remove(*(set(paths.detections.glob("part-*.parquet")) - set(parts)))
     return parts

@@ -21,28 +21,31 @@ import pyarrow as pa
 from pipelines.episode import EMBEDDER_KEY, load_source
 from pipelines.face_client import FaceClient, Reading
 from pipelines.stage import explain
-from screenalyzer import artifacts, schemas
+from screenalyzer import artifacts, schemas, storage
 from screenalyzer.artifacts import EpisodePaths
-from screenalyzer.errors import FileMissingError, ScreenalyzerError, VideoError
+from screenalyzer.erasure import erased
+from screenalyzer.errors import FileMissingError, InferenceError, ScreenalyzerError, VideoError
 from screenalyzer.faces.crops import cut_crops
 from screenalyzer.faces.quality import assess
 from screenalyzer.settings import Settings
+from screenalyzer.storage import Selection
 from screenalyzer.types import Chunk, EmbedderId, Int64, Segment, UInt8, VideoInfo
 from screenalyzer.video.clock import to_ms
 from screenalyzer.video.plan import plan
 from screenalyzer.video.read import ChunkLog, Sample, analysis_size, read_segment
+from screenalyzer.video.watchdog import Watchdog
 
 VERSION = 1
 IN_FLIGHT = 2
 
+_FRESH_S = 60.0  # what a decoder reads of an episode beside the chunks does not change while it is read
+
+# How often a segment is begun without a new chunk before its video is thought to break the process.
+TRIES = 3
+
 log = logging.getLogger(__name__)
 
 _NAMESPACE = uuid.UUID("6f0d3a52-8b0e-5f4e-9a53-2c8a9c6a7d11")
-
-
-def chunk_marker(paths: EpisodePaths, chunk: Chunk) -> Path:
-    """Marker of one chunk."""
-    return paths.chunks / f"done-{chunk.index:05d}.json"
 
 
 def chunk_fingerprint(info: VideoInfo, chunk: Chunk, settings: Settings, embedder: EmbedderId) -> str:
@@ -61,7 +64,7 @@ def chunks_done(
     return frozenset(
         c.index
         for c in segment.chunks
-        if artifacts.is_done(chunk_marker(paths, c), chunk_fingerprint(info, c, settings, embedder))
+        if artifacts.is_done(paths.chunk_marker(c.index), chunk_fingerprint(info, c, settings, embedder))
     )
 
 
@@ -110,6 +113,10 @@ def _union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     return joined
 
 
+def _for_the_first_time(_: str) -> int:
+    return 1
+
+
 class ReadSegment:
     """The operator."""
 
@@ -120,6 +127,7 @@ class ReadSegment:
         embedder: EmbedderId,
         client: Callable[[], FaceClient],
         report: Callable[[str, int], None],
+        begin: Callable[[str], int] = _for_the_first_time,
     ) -> None:
         """Take what every row needs.
 
@@ -129,9 +137,10 @@ class ReadSegment:
             embedder: id of the embedder that the client reaches.
             client: makes a client, on the worker.
             report: told the episode's key and the milliseconds of video read since the last call.
+            begin: told a piece of work before it is begun; says how often it has been in this run.
         """
         self._root, self._settings, self._embedder = root, settings, embedder
-        self._client, self._report = client, report
+        self._client, self._report, self._begin = client, report, begin
 
     def __call__(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Read segments; yields one row a chunk, or one row with an error for the segment."""
@@ -151,15 +160,20 @@ class ReadSegment:
                 )
 
     def _read(self, paths: EpisodePaths, number: int) -> Iterator[dict[str, Any]]:
+        artifacts.pull(paths, within_s=_FRESH_S)
         info = load_source(paths)
         cfg = self._settings
         segment = plan(info, cfg.video)[number]
+        storage.pull(Selection(paths.chunks, only=_chunk_names(paths, segment)))
         done = chunks_done(paths, segment, cfg, self._embedder)
         for index in sorted(done):  # perhaps by an operator that died before anybody heard of it
             yield {"key": paths.key, "chunk": index}
         _check_unchanged(info)
+        self._check_survived(paths, info, segment, done)
         reader = _SegmentReader(paths, info, cfg, self._client(), self._report)
-        stream = read_segment(Path(info.path), info, segment, cfg.video, cfg.shots, done)
+        stream = read_segment(
+            Path(info.path), info, segment, cfg.video, cfg.shots, done, each_packet=reader.watchdog.feed
+        )
         for chunk_log, draft in reader.run(stream):
             self._publish(paths, info, chunk_log, draft)
             yield {
@@ -168,19 +182,33 @@ class ReadSegment:
                 **draft.costs(),
             }  # fmt: skip
 
+    def _check_survived(
+        self, paths: EpisodePaths, info: VideoInfo, segment: Segment, done: frozenset[int]
+    ) -> None:
+        """Whoever began this before may have died of it; one death is no proof, since nodes die too."""
+        left = [c for c in segment.chunks if c.index not in done]
+        if left and self._begin(f"{paths.key} {left[0].index}") > TRIES:
+            seconds = (left[0].start_pts - info.start_pts) * info.time_base
+            raise InferenceError(
+                f"{paths.key}: the process that reads it died {TRIES} times in a row "
+                f"after {float(seconds):.0f} s of video. Look at the free memory; "
+                "if that is not it, convert the video and upload it again."
+            )
+
     def _publish(self, paths: EpisodePaths, info: VideoInfo, chunk_log: ChunkLog, draft: _Draft) -> None:
         chunk = chunk_log.chunk
         # A marker of other settings must not vouch for half of these files, should this be the last moment.
-        chunk_marker(paths, chunk).unlink(missing_ok=True)
+        storage.remove(paths.chunk_marker(chunk.index))
         frames, faces = paths.chunk_frames(chunk.index), paths.chunk_faces(chunk.index)
         damage = [{"start_ms": d.start_ms, "end_ms": d.end_ms, "reason": d.reason} for d in chunk_log.damage]
         artifacts.write_table(frames, chunk_log.frames, schemas.CHUNK_FRAMES)
         table = pa.concat_tables(draft.rows) if draft.rows else schemas.CHUNK_FACES.empty_table()
+        table = erased.without(erased.load(paths, info.sha256), table)
         artifacts.write_table(faces, table, schemas.CHUNK_FACES, {EMBEDDER_KEY: self._embedder.to_json()})
-        damage_file = paths.chunks / f"damage-{chunk.index:05d}.json"
+        damage_file = paths.chunk_damage(chunk.index)
         artifacts.write_json(damage_file, damage)
         made_from = chunk_fingerprint(info, chunk, self._settings, self._embedder)
-        artifacts.mark_done(chunk_marker(paths, chunk), made_from, [frames, faces, damage_file])
+        artifacts.mark_done(paths.chunk_marker(chunk.index), made_from, [frames, faces, damage_file])
 
 
 class _SegmentReader:
@@ -195,12 +223,14 @@ class _SegmentReader:
         self._scale = info.height / analysis_size(info, settings.video)[1]
         self._waiting: deque[_Batch] = deque()
         self._draft = _Draft()
+        self.watchdog = Watchdog()
 
     def run(self, stream: Iterator[Sample | ChunkLog]) -> Iterator[tuple[ChunkLog, _Draft]]:
         batch: list[Sample] = []
         while True:
             start = time.time()
-            item = next(stream, None)
+            with self.watchdog:
+                item = next(stream, None)
             self._draft.decode.append((start, time.time()))
             if isinstance(item, Sample):
                 batch.append(item)
@@ -275,9 +305,19 @@ class _SegmentReader:
         ).cast(schemas.CHUNK_FACES.remove_metadata())
 
 
+def _chunk_names(paths: EpisodePaths, segment: Segment) -> tuple[str, ...]:
+    """Names of the files of a segment's chunks."""
+    files = [
+        f(c.index)
+        for c in segment.chunks
+        for f in (paths.chunk_frames, paths.chunk_faces, paths.chunk_damage, paths.chunk_marker)
+    ]
+    return tuple(f.name for f in files)
+
+
 def _check_unchanged(info: VideoInfo) -> None:
     path = Path(info.path)
-    if not path.is_file():
+    if not storage.need(path):
         raise FileMissingError(path, "it was taken away while it was being processed", "Put it back.")
     if path.stat().st_size != info.size_bytes:
         raise VideoError(path, "it changed while it was being processed", "Process it when it is complete.")

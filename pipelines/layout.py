@@ -1,11 +1,12 @@
 """How much of a cluster each part gets.
 
-Everything that runs at once must fit, or Ray Data waits without a word: replicas, decoder actors and one
-task together stay within the cluster's CPUs.
+On a cluster of fixed size everything that runs at once must fit, or Ray Data waits without a word: replicas,
+decoder actors and one task together stay within its CPUs. An elastic cluster grows until what was asked for
+fits, so there nothing is held against what it has at the moment.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Final, Literal
 
 from screenalyzer.settings import RaySettings
 
@@ -13,10 +14,17 @@ Device = Literal["cpu", "cuda"]
 
 _ROUNDING = 1e-6
 
+# A label of nodes that come and go: `gpu` or `cpu`. A node that lasts, such as the head, has neither.
+NODE_KIND: Final = "screenalyzer.io/kind"
+
 
 @dataclass(frozen=True)
 class Layout:
-    """Resolved resources: counts, and CPUs and GPUs each."""
+    """Resolved resources: counts, and CPUs and GPUs each.
+
+    Where elastic, models scale by load up to `max_replicas`, and to none after `idle_s` seconds without any;
+    counts of replicas are of no account then.
+    """
 
     device: Device
     detector_replicas: int
@@ -28,6 +36,9 @@ class Layout:
     decoder_actors: int
     decoder_cpus: float
     task_cpus: float
+    elastic: bool = False
+    max_replicas: int = 1
+    idle_s: float = 60.0
 
     @property
     def cpus(self) -> float:
@@ -44,6 +55,21 @@ class Layout:
         """GPUs taken when everything runs."""
         return self.detector_replicas * self.detector_gpus + self.embedder_replicas * self.embedder_gpus
 
+    @property
+    def task_options(self) -> dict[str, Any]:
+        """Options of a Ray task that computes for one stage."""
+        return {"num_cpus": self.task_cpus, **self.without_gpus}
+
+    @property
+    def without_gpus(self) -> dict[str, Any]:
+        """Keeps what needs no GPU away from the nodes that are paid for theirs."""
+        return {"label_selector": {NODE_KIND: "!gpu"}} if self.elastic else {}
+
+    @property
+    def where_it_lasts(self) -> dict[str, Any]:
+        """Keeps what lives long and computes little away from nodes that are to go when they are idle."""
+        return {"label_selector": {NODE_KIND: "!in(gpu,cpu)"}} if self.elastic else {}
+
 
 def plan_layout(cfg: RaySettings, cpus: float, gpus: float) -> Layout:
     """Spread the parts over a cluster.
@@ -54,16 +80,28 @@ def plan_layout(cfg: RaySettings, cpus: float, gpus: float) -> Layout:
 
     Args:
         cfg: what the user fixed; unset counts are chosen here.
-        cpus: CPUs of the whole cluster.
-        gpus: GPUs of the whole cluster.
+        cpus: CPUs of the whole cluster; of no account where it is elastic.
+        gpus: likewise its GPUs.
     """
+    if cfg.elastic:
+        return _elastic(cfg)
     device: Device = "cuda" if cfg.device == "cuda" or (cfg.device == "auto" and gpus > 0) else "cpu"
     cores = max(2, int(cpus))
     if device == "cuda":
         detectors, embedders, decoders = max(1, int(gpus)), max(1, int(gpus)), max(1, cores // 2 - 1)
     else:
         detectors, embedders, decoders = max(1, cores // 2 - 1), max(1, cores // 6), max(1, cores // 6)
-    wanted = Layout(
+    return _fitted(_layout(cfg, device, detectors, embedders, decoders), cfg, cpus, gpus)
+
+
+def _elastic(cfg: RaySettings) -> Layout:
+    device: Device = "cuda" if cfg.device == "cuda" else "cpu"
+    layout = _layout(cfg, device, 1, 1, 1)
+    return replace(layout, elastic=True, max_replicas=cfg.max_replicas, idle_s=cfg.idle_s)
+
+
+def _layout(cfg: RaySettings, device: Device, detectors: int, embedders: int, decoders: int) -> Layout:
+    return Layout(
         device=device,
         detector_replicas=cfg.detector_replicas or detectors,
         detector_cpus=cfg.detector_cpus,
@@ -75,7 +113,6 @@ def plan_layout(cfg: RaySettings, cpus: float, gpus: float) -> Layout:
         decoder_cpus=cfg.decoder_cpus,
         task_cpus=cfg.task_cpus,
     )
-    return _fitted(wanted, cfg, cpus, gpus)
 
 
 def _fitted(layout: Layout, cfg: RaySettings, cpus: float, gpus: float) -> Layout:

@@ -1,7 +1,13 @@
 """Progress as events: what a screen, a log or an API shows of a run."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import ray
+from ray.exceptions import RayError
+
+_ASK_S = 10.0
 
 
 class Observer(Protocol):
@@ -37,11 +43,12 @@ class Silent:
 
 
 class Board:
-    """An actor that collects the milliseconds read from every decoder, for the driver to look at."""
+    """An actor that collects what decoders read, for the driver to look at, and what they began."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._read_ms: dict[str, int] = {}
+        self._begun: Counter[str] = Counter()
 
     def advance(self, key: str, ms: int) -> None:
         """Add to an episode's count."""
@@ -51,13 +58,25 @@ class Board:
         """Milliseconds read in this run, by episode."""
         return dict(self._read_ms)
 
+    def begin(self, what: str) -> int:
+        """Count that a piece of work begins; returns how often it has."""
+        self._begun[what] += 1
+        return self._begun[what]
+
 
 @dataclass(frozen=True)
 class Reporter:
-    """Reports to the board without waiting for it."""
+    """Reports to the board, without waiting for it where nothing is asked."""
 
     board: Any
 
     def __call__(self, key: str, ms: int) -> None:
         """Add to an episode's count."""
         self.board.advance.remote(key, ms)
+
+    def begin(self, what: str) -> int:
+        """How often a piece of work has begun, with this time; 1 where the board cannot be asked."""
+        try:
+            return int(ray.get(self.board.begin.remote(what), timeout=_ASK_S))
+        except (RayError, TimeoutError):
+            return 1

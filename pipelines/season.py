@@ -8,36 +8,41 @@ episode is finished while the others are still being read. A failure is a value:
 """
 
 import logging
-import queue
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol
 
 import ray
 from ray.exceptions import RayError
 
 from pipelines.episode import Job
-from pipelines.face_client import ServeFaceClient
-from pipelines.harvest import harvest, harvest_fingerprint
-from pipelines.inference import COSTS, ReadSegment, chunks_done
+from pipelines.harvest import harvest
+from pipelines.inference import COSTS
 from pipelines.layout import Layout
-from pipelines.progress import Board, Observer, Reporter
+from pipelines.progress import Observer
+from pipelines.reading import (
+    Backlog,
+    ReadingStoppedError,
+    ReadSoFar,
+    SegmentRow,
+    SegmentWork,
+    backlog,
+    first_upstream,
+    last_line,
+    read_segments,
+    segment_rows,
+)
 from pipelines.stage import Stage, drop_markers, explain, run_stage
 from pipelines.stages import STAGES
 from screenalyzer import artifacts
-from screenalyzer.errors import EpisodeBusyError, InputError, ScreenalyzerError
+from screenalyzer.errors import EpisodeBusyError, InputError, ScreenalyzerError, StoreError
 from screenalyzer.settings import Settings
 from screenalyzer.types import EmbedderId, VideoInfo
-from screenalyzer.video.plan import plan
 
 _TICK_S = 0.2
-_BOARD_S = 5.0
 _UNHEARD = "reading ended before all of it was heard of; run the same command again"
-_STALLED_S = 600.0  # well above the slowest cold start of a replica
 
 log = logging.getLogger(__name__)
 
@@ -71,13 +76,14 @@ class Outcome:
 @dataclass
 class _Episode:
     outcome: Outcome
-    info: VideoInfo
     upstream: str
+    backlog: Backlog
     chunks_left: set[int]
-    segments: list[int]
-    total_ms: int
-    skipped_ms: int
     stage: int = -1
+
+    @property
+    def total_ms(self) -> int:
+        return self.outcome.duration_ms
 
 
 class Season:
@@ -112,6 +118,8 @@ class Season:
                     held.enter_context(artifacts.locked(outcome.job.paths))
                 except EpisodeBusyError as e:
                     self._fail(key, str(e))
+                except StoreError as e:
+                    self._fail(key, f"{key}: {e}")
                 except OSError as e:
                     self._fail(key, f"{key}: {explain(e)}")
             self._process()
@@ -119,7 +127,7 @@ class Season:
 
     def _process(self) -> None:
         self._harvest_all()
-        rows = [row for e in self._episodes.values() for row in _rows(e)]
+        rows = [r for e in self._episodes.values() for r in segment_rows(e.outcome.job.paths, e.backlog)]
         for key, episode in self._episodes.items():
             if not episode.chunks_left:
                 self._next_stage(key, episode.upstream)
@@ -130,7 +138,7 @@ class Season:
             self._reap(timeout=_TICK_S)
 
     def _harvest_all(self) -> None:
-        task = ray.remote(num_cpus=self._layout.task_cpus, max_retries=3)(_harvest_task)
+        task = ray.remote(max_retries=3, **self._layout.task_options)(_harvest_task)
         pending = {}
         for key, outcome in self._outcomes.items():
             if outcome.error:
@@ -144,7 +152,7 @@ class Season:
                     self._episodes[key] = self._open(self._outcomes[key], result)
             except RayError as e:
                 log.exception("harvest of %s", key)
-                result = f"{key}: harvest failed unexpectedly: {_last_line(e)}"
+                result = f"{key}: harvest failed unexpectedly: {last_line(e)}"
             except (ScreenalyzerError, OSError) as e:
                 result = f"{key}: {explain(e) if isinstance(e, OSError) else e}"
             if isinstance(result, str):
@@ -154,93 +162,31 @@ class Season:
                 self._observer.stage_started(key, "inference")
 
     def _open(self, outcome: Outcome, info: VideoInfo) -> _Episode:
-        segments = plan(info, self._settings.video)
         paths = outcome.job.paths
-        left: set[int] = set()
-        todo = []
-        for number, segment in enumerate(segments):
-            done = chunks_done(paths, segment, self._settings, self._embedder)
-            missing = {c.index for c in segment.chunks} - done
-            left |= missing
-            if missing:
-                todo.append(number)
-        if left:
+        left = backlog(paths, info, self._settings, self._embedder)
+        if left.chunks:
             drop_markers(paths)  # old totals must not pass for those of what is about to be read
-        chunk_count = sum(len(s.chunks) for s in segments)
-        total_ms = round((info.end_pts - info.start_pts) * info.time_base * 1000)
-        outcome.duration_ms = total_ms
-        skipped_ms = round(total_ms * (1 - len(left) / max(1, chunk_count)))
-        upstream = artifacts.fingerprint(harvest_fingerprint(info, self._settings), str(self._embedder))
-        return _Episode(outcome, info, upstream, left, todo, total_ms, skipped_ms)
+        outcome.duration_ms = info.duration_ms
+        upstream = first_upstream(info, self._settings, self._embedder)
+        return _Episode(outcome, upstream, left, set(left.chunks))
 
-    def _stream(self, rows: list[dict[str, Any]], handles: tuple[Any, Any]) -> None:
-        """Read until the Dataset has ended; whatever becomes of it, every episode gets an outcome."""
-        board = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
-        results: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
-        pump = threading.Thread(
-            target=self._pump, args=(rows, handles, Reporter(board), results), daemon=True
-        )
-        pump.start()
-        read_ms: dict[str, int] = {}
-        moved = time.monotonic()
-        while time.monotonic() - moved < _STALLED_S:
-            try:
-                item = results.get(timeout=_TICK_S)
-            except queue.Empty:
-                before, read_ms = read_ms, _look_at(board, read_ms)
-                moved = time.monotonic() if read_ms != before else moved
-                self._show(read_ms)
-                self._reap(timeout=0)
-                continue
-            if not isinstance(item, dict):
-                self._end_reading(
-                    _UNHEARD if item is None else f"reading failed unexpectedly: {_last_line(item)}"
-                )
-                return
-            moved = time.monotonic()
-            self._chunk_read(item)
-        self._end_reading(
-            f"nothing was read for {_STALLED_S:g} s: the cluster has no room for a decoder or a model, or a "
-            "model does not start. Look at `ray status` and `serve status`, and run the same command again"
-        )
-
-    def _end_reading(self, why: str) -> None:
-        """Fail the episodes that were not read to their end."""
+    def _stream(self, rows: list[SegmentRow], handles: tuple[Any, Any]) -> None:
+        """Read until the stream has ended; whatever becomes of it, every episode gets an outcome."""
+        root = next(iter(self._outcomes.values())).job.paths.root
+        work = SegmentWork(root, self._settings, self._embedder)
+        why = _UNHEARD
+        try:
+            for news in read_segments(rows, work, self._layout, handles):
+                if isinstance(news, ReadSoFar):
+                    self._show(news.ms)
+                    self._reap(timeout=0)
+                else:
+                    self._chunk_read(news)
+        except ReadingStoppedError as e:
+            why = str(e)
         for key, episode in self._episodes.items():
             if episode.chunks_left and not self._outcomes[key].error:
                 self._fail(key, f"{key}: {why}.")
-
-    def _pump(
-        self, rows: list[dict[str, Any]], handles: tuple[Any, Any], report: Reporter,
-        results: "queue.SimpleQueue[dict[str, Any] | Exception | None]",
-    ) -> None:  # fmt: skip
-        """Run the Dataset in a thread of its own, since iterating it blocks."""
-        try:
-            for row in self._dataset(rows, handles, report):
-                results.put(row)
-            results.put(None)
-        except Exception as e:
-            log.exception("reading")
-            results.put(e)
-
-    def _dataset(
-        self, rows: list[dict[str, Any]], handles: tuple[Any, Any], report: Reporter
-    ) -> Iterator[dict[str, Any]]:
-        root = next(iter(self._outcomes.values())).job.paths.root
-        stream = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            ReadSegment,
-            fn_constructor_kwargs={
-                "root": root,
-                "settings": self._settings,
-                "embedder": self._embedder,
-                "client": partial(ServeFaceClient, *handles),
-                "report": report,
-            },
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=min(len(rows), self._layout.decoder_actors)),
-            num_cpus=self._layout.decoder_cpus,
-        )
-        yield from stream.iter_rows()
 
     def _chunk_read(self, row: dict[str, Any]) -> None:
         key = str(row["key"])
@@ -266,7 +212,7 @@ class Season:
             return
         stage = STAGES[episode.stage]
         self._observer.stage_started(key, stage.name)
-        task = ray.remote(num_cpus=self._layout.task_cpus, max_retries=3)(_stage_task)
+        task = ray.remote(max_retries=3, **self._layout.task_options)(_stage_task)
         ref = task.options(name=stage.name).remote(stage, episode.outcome.job, self._settings, upstream)
         self._tasks[ref] = key
 
@@ -281,7 +227,7 @@ class Season:
             except RayError as e:
                 stage = STAGES[self._episodes[key].stage].name
                 log.exception("%s of %s", stage, key)
-                made_from, error = "", f"{key}, {stage}: failed unexpectedly: {_last_line(e)}"
+                made_from, error = "", f"{key}, {stage}: failed unexpectedly: {last_line(e)}"
             if error:
                 self._fail(key, error)
             else:
@@ -292,36 +238,17 @@ class Season:
         for key, ms in read_ms.items():
             e = self._episodes[key]
             if e.stage < 0:
-                self._observer.advanced(key, min(e.skipped_ms + ms, e.total_ms), e.total_ms)
+                self._observer.advanced(key, min(e.backlog.done_ms + ms, e.total_ms), e.total_ms)
 
     def _fail(self, key: str, message: str) -> None:
         self._outcomes[key].error = message
         self._observer.failed(key, message)
 
 
-def _last_line(error: Exception) -> str:
-    """What a remote traceback ends with."""
-    return str(error).strip().splitlines()[-1]
-
-
-def _look_at(board: Any, before: dict[str, int]) -> dict[str, int]:
-    """What the board shows; the last look if it is just being started again."""
-    try:
-        read_ms: dict[str, int] = ray.get(board.read_ms.remote(), timeout=_BOARD_S)
-    except (RayError, TimeoutError):
-        return before
-    return read_ms
-
-
-def _rows(episode: _Episode) -> list[dict[str, Any]]:
-    paths = episode.outcome.job.paths
-    return [{"show": paths.show, "episode": paths.episode, "segment": n} for n in episode.segments]
-
-
 def _harvest_task(job: Job, settings: Settings) -> VideoInfo | str:
     try:
         return harvest(job, settings)
-    except InputError as e:
+    except (InputError, StoreError) as e:
         return str(e)
     except OSError as e:
         return f"{job.video.name}: {explain(e)}"

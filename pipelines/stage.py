@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from screenalyzer import artifacts
+from screenalyzer import artifacts, storage
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.settings import Settings
 
@@ -27,12 +27,16 @@ class Stage:
         version: raised when the code gives another result for the same input.
         run: writes the outputs and returns their paths.
         depends_on: what of the settings, and of files outside the episode, the result depends on.
+        reads_chunks: whether it reads the checkpoints of the inference.
+        crops: whether it writes the crops, and so vouches for them.
     """
 
     name: str
     version: int
     run: StageFunction
     depends_on: Callable[[EpisodePaths, Settings], object]
+    reads_chunks: bool = False
+    crops: bool = False
 
     def fingerprint(self, paths: EpisodePaths, settings: Settings, upstream: str) -> str:
         """What the outputs are made from."""
@@ -46,7 +50,7 @@ def drop_markers(paths: EpisodePaths, since: str = STAGE_NAMES[0]) -> None:
     """
     later = STAGE_NAMES[STAGE_NAMES.index(since) :] if since in STAGE_NAMES else (since,)
     for name in reversed(later):
-        paths.marker(name).unlink(missing_ok=True)
+        storage.remove(paths.marker(name))
 
 
 def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: str) -> str:
@@ -55,6 +59,7 @@ def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: s
     Returns:
         The stage's fingerprint, the `upstream` of the next one.
     """
+    artifacts.pull(paths, chunks=stage.reads_chunks, crops=stage.crops)
     made_from = stage.fingerprint(paths, settings, upstream)
     marker = paths.marker(stage.name)
     if not artifacts.is_done(marker, made_from):
