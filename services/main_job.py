@@ -12,7 +12,7 @@ from pipelines.progress import Observer
 from pipelines.season import Outcome, Season
 from screenalyzer.artifacts import EpisodePaths, clean_name
 from screenalyzer.errors import EpisodeNameError
-from screenalyzer.faces.embedders import resolve_embedder, resolve_embedder_id
+from screenalyzer.faces.embedders import with_embedder
 from screenalyzer.settings import Settings
 from services.serving import face_models
 
@@ -52,8 +52,7 @@ def run_main_job(jobs: Sequence[Job], settings: Settings, observer: Observer) ->
         ModelError: the embedder that was asked for cannot be had.
         SettingsError: there is no such embedder, or the cluster is too small for what was asked for.
     """
-    settings = settings.model_copy(update={"embed": resolve_embedder(settings.embed)})
-    embedder = resolve_embedder_id(settings.embed)
+    settings, embedder = with_embedder(settings)
     able = [j for j in jobs if not j.refused]
     outcomes: dict[str, Outcome] = {}
     if able:

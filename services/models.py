@@ -1,4 +1,9 @@
-"""The face models as Ray Serve deployments: stateless, one batch a request."""
+"""The face models as Ray Serve deployments: stateless, one batch a request.
+
+`services.models:detector` and `services.models:embedder` build the applications that all runs on a cluster
+share. The name of a deployment says what it has loaded, and where, so a run that found it can never be
+answered by another model, even if the application is deployed anew meanwhile.
+"""
 
 import os
 import threading
@@ -6,19 +11,41 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+from pydantic import ConfigDict, Field
 from ray import serve
 
 from pipelines.face_client import Reading
 from pipelines.layout import Layout
-from screenalyzer.settings import DetectSettings, EmbedSettings
+from screenalyzer import artifacts
+from screenalyzer.settings import DetectSettings, EmbedSettings, Settings, Slice
 from screenalyzer.types import Faces, UInt8
+
+DETECTOR_APP: Final = "screenalyzer-detector"
+EMBEDDER_APP: Final = "screenalyzer-embedder"
 
 _Result = TypeVar("_Result")
 
 # A third request waits at the replica while one computes and one is on its way back.
 _MAX_ONGOING = 3
+
+# A decoder has two batches in flight while it waits for the models, so one replica a decoder is kept busy.
+_TARGET_ONGOING = 2.0
+_LOOK_EVERY_S, _LOOK_BACK_S, _UPSCALE_AFTER_S = 1.0, 5.0, 3.0
+
+
+class ModelArgs(Slice):
+    """What an application of a model can be built with; unset, settings decide."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    replicas: int | None = Field(None, ge=1, description="a fixed count, also where the cluster is elastic")
+    min_replicas: int = Field(0, ge=0, description="kept when idle; where elastic")
+    max_replicas: int | None = Field(None, ge=1, description="where elastic")
+    target_ongoing_requests: float = Field(
+        _TARGET_ONGOING, gt=0, description="batches on their way, a replica; where elastic"
+    )
 
 
 class _Turns:
@@ -86,19 +113,102 @@ class Embedder:
         return Reading(detected.faces, embeddings, detected.busy, busy)
 
 
-def build_detector(cfg: DetectSettings, layout: Layout) -> Any:
+def detector_name(cfg: DetectSettings, device: str) -> str:
+    """Name of the deployment of a detector with these settings."""
+    return f"Detector-{artifacts.fingerprint(cfg, device)[:10]}"
+
+
+def embedder_name(cfg: EmbedSettings, device: str) -> str:
+    """Name of the deployment of an embedder; where its weights come from makes no difference."""
+    return f"Embedder-{artifacts.fingerprint(cfg.embedder, device)[:10]}"
+
+
+def detector_deployment(cfg: DetectSettings, layout: Layout, args: ModelArgs | None = None) -> Any:
+    """The detector's deployment, to be bound to its settings and device."""
+    deployment: Any = Detector  # the decorator makes a Deployment of the class
+    return deployment.options(
+        name=detector_name(cfg, layout.device),
+        **_options(layout, layout.detector_replicas, args or ModelArgs()),
+        ray_actor_options=_resources(layout, layout.detector_cpus, layout.detector_gpus),
+    )
+
+
+def embedder_deployment(cfg: EmbedSettings, layout: Layout, args: ModelArgs | None = None) -> Any:
+    """The embedder's deployment, to be bound to its settings and device."""
+    deployment: Any = Embedder  # likewise
+    return deployment.options(
+        name=embedder_name(cfg, layout.device),
+        **_options(layout, layout.embedder_replicas, args or ModelArgs()),
+        ray_actor_options=_resources(layout, layout.embedder_cpus, layout.embedder_gpus),
+    )
+
+
+def build_detector(cfg: DetectSettings, layout: Layout, args: ModelArgs | None = None) -> Any:
     """The detector's application, for `serve.run`."""
-    return Detector.options(
-        num_replicas=layout.detector_replicas,
-        max_ongoing_requests=_MAX_ONGOING,
-        ray_actor_options={"num_cpus": layout.detector_cpus, "num_gpus": layout.detector_gpus},
-    ).bind(cfg, layout.device)
+    return detector_deployment(cfg, layout, args).bind(cfg, layout.device)
 
 
-def build_embedder(cfg: EmbedSettings, layout: Layout) -> Any:
+def build_embedder(cfg: EmbedSettings, layout: Layout, args: ModelArgs | None = None) -> Any:
     """The embedder's application, for `serve.run`."""
-    return Embedder.options(
-        num_replicas=layout.embedder_replicas,
-        max_ongoing_requests=_MAX_ONGOING,
-        ray_actor_options={"num_cpus": layout.embedder_cpus, "num_gpus": layout.embedder_gpus},
-    ).bind(cfg, layout.device)
+    return embedder_deployment(cfg, layout, args).bind(cfg, layout.device)
+
+
+def detector(args: dict[str, Any]) -> Any:
+    """The detector of the environment's settings, for this cluster.
+
+    Args:
+        args: of ModelArgs.
+
+    Raises:
+        ValidationError: an argument or a setting that is none.
+        SettingsError: the cluster is too small for what was asked for.
+    """
+    cfg = Settings()
+    return build_detector(cfg.detect, _layout_here(cfg), ModelArgs.model_validate(args))
+
+
+def embedder(args: dict[str, Any]) -> Any:
+    """The embedder of the environment's settings, for this cluster.
+
+    Args:
+        args: of ModelArgs.
+
+    Raises:
+        ValidationError: an argument or a setting that is none.
+        SettingsError: there is no such embedder, or the cluster is too small for what was asked for.
+    """
+    from screenalyzer.faces.embedders import resolve_embedder  # noqa: PLC0415 - not on every replica
+
+    cfg = Settings()
+    return build_embedder(resolve_embedder(cfg.embed), _layout_here(cfg), ModelArgs.model_validate(args))
+
+
+def _layout_here(cfg: Settings) -> Layout:
+    from pipelines.cluster import layout_here  # noqa: PLC0415 - brings Ray Data, which no replica needs
+
+    return layout_here(cfg.ray)
+
+
+def _options(layout: Layout, replicas: int, args: ModelArgs) -> dict[str, Any]:
+    """A fixed count, or one that follows the load."""
+    common = {"max_ongoing_requests": _MAX_ONGOING}
+    if args.replicas is not None or not layout.elastic:
+        return {**common, "num_replicas": args.replicas or replicas}
+    most = args.max_replicas or layout.max_replicas
+    return {
+        **common,
+        "num_replicas": None,
+        "autoscaling_config": {
+            "min_replicas": min(args.min_replicas, most),
+            "max_replicas": most,
+            "target_ongoing_requests": args.target_ongoing_requests,
+            "metrics_interval_s": _LOOK_EVERY_S,
+            "look_back_period_s": _LOOK_BACK_S,
+            "upscale_delay_s": _UPSCALE_AFTER_S,
+            "downscale_delay_s": layout.idle_s,
+        },
+    }
+
+
+def _resources(layout: Layout, cpus: float, gpus: float) -> dict[str, Any]:
+    return {"num_cpus": cpus, "num_gpus": gpus, **({} if gpus else layout.without_gpus)}

@@ -1,20 +1,21 @@
 """`screenalyzer demo`: the main job on a season whose truth is known."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from screenalyzer.demo.season import DemoEpisode, build_season
-from screenalyzer.evaluation import Score, Truth, score
-from screenalyzer.exports import export
-from screenalyzer.plot import plot_timeline
+from screenalyzer import storage
 from screenalyzer.results import EpisodeFacts, clock, read_timeline
 from services.cli.console import AsJson, DataRoot, err, out, read_settings, say_error, say_json
 from services.cli.process import describe, with_options
 from services.cli.run import run_jobs
+
+if TYPE_CHECKING:
+    from screenalyzer.demo.season import DemoEpisode
+    from screenalyzer.evaluation import Score
 
 _SHOW = "demo"
 
@@ -25,8 +26,14 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Build a season of three short episodes of synthetic people, process it, and compare with the truth."""
+    from screenalyzer.evaluation import Truth, score  # noqa: PLC0415 - seconds that only this needs
+    from screenalyzer.exports import export  # noqa: PLC0415 - seconds that only this needs
+    from screenalyzer.plot import plot_timeline  # noqa: PLC0415 - seconds that only this needs
+
     settings = with_options(read_settings(), "auto", embedder, None)
     season = _build(data_root / "videos" / _SHOW)
+    for episode in season:
+        storage.share(episode.video)
     outcomes = run_jobs(
         [e.video for e in season],
         _SHOW,
@@ -59,7 +66,9 @@ def demo(
         raise typer.Exit(1)
 
 
-def _build(folder: Path) -> list[DemoEpisode]:
+def _build(folder: Path) -> "list[DemoEpisode]":
+    from screenalyzer.demo.season import build_season  # noqa: PLC0415 - seconds that only this needs
+
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         tasks: dict[str, Any] = {}
 
@@ -73,7 +82,7 @@ def _build(folder: Path) -> list[DemoEpisode]:
         return build_season(folder, show)
 
 
-def _figures(result: Score) -> dict[str, Any]:
+def _figures(result: "Score") -> dict[str, Any]:
     return {
         "people_true": result.people_true, "people_found": result.people_found, "f1": round(result.f1, 4),
         "precision": round(result.precision, 4), "recall": round(result.recall, 4),
@@ -81,7 +90,7 @@ def _figures(result: Score) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _show(key: str, facts: EpisodeFacts, result: Score) -> None:
+def _show(key: str, facts: EpisodeFacts, result: "Score") -> None:
     title = (
         f"{key}, {clock(facts.duration_ms)}: f1 {result.f1:.3f}, "
         f"{result.people_found} people found, {result.people_true} true"

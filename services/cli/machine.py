@@ -8,15 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-import av
 import psutil
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from screenalyzer.errors import ModelError, SettingsError
-from screenalyzer.faces.embedders import resolve_embedder_id
-from screenalyzer.faces.models import catalogue
 from screenalyzer.settings import Settings
 from services.cli.console import AsJson, DataRoot, out, read_settings, say_json
 
@@ -40,6 +37,8 @@ class Finding:
 
 def models(as_json: AsJson = False) -> None:
     """List every weight file: what for, from where, its licence, whether it is here, its sha256."""
+    from screenalyzer.faces.models import catalogue  # noqa: PLC0415 - seconds that only this needs
+
     entries = catalogue(read_settings().embed)
     if as_json:
         say_json([{**asdict(e), "path": str(e.path) if e.path else None} for e in entries])
@@ -126,6 +125,8 @@ def _memory() -> Finding:
 
 
 def _decoders() -> Finding:
+    import av  # noqa: PLC0415 - seconds that only this needs
+
     missing = [c for c in _DECODERS if c not in av.codecs_available]
     if missing:
         return Finding(
@@ -138,6 +139,8 @@ def _decoders() -> Finding:
 
 
 def _embedder(settings: Settings) -> Finding:
+    from screenalyzer.faces.embedders import resolve_embedder_id  # noqa: PLC0415 - seconds that only this needs
+
     try:
         found = resolve_embedder_id(settings.embed)
     except ModelError as e:

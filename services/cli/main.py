@@ -1,4 +1,4 @@
-"""`screenalyzer`: the main job and its results from a shell.
+"""`screenalyzer`: the main job, its results and the service from a shell.
 
 Exit codes: 0 all well, 1 something failed (each failure is one line on stderr), 2 wrong usage,
 130 interrupted, 143 told to stop.
@@ -14,7 +14,22 @@ from typer.core import TyperGroup
 
 from screenalyzer import __version__
 from screenalyzer.errors import ScreenalyzerError
-from services.cli import demo, machine, process, results
+from services.cli import (
+    audit,
+    backup,
+    demo,
+    deploy,
+    jobs,
+    keys,
+    login,
+    machine,
+    process,
+    purge,
+    results,
+    service,
+    upload,
+    users,
+)
 from services.cli.console import say_error
 
 _INTERRUPTED, _STOPPED = 130, 143
@@ -50,6 +65,21 @@ app.command("export")(results.export)
 app.command("plot")(results.plot)
 app.command("models")(machine.models)
 app.command("doctor")(machine.doctor)
+app.command("up")(service.up)
+app.command("down")(service.down)
+app.command("status")(service.status)
+app.command("migrate")(deploy.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("ui")(deploy.ui)
+app.command("login")(login.login)
+app.command("logout")(login.logout)
+app.command("upload")(upload.upload)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(users.app, name="users")
+app.add_typer(purge.app, name="purge")
+app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 
 
 def _version(wanted: bool) -> None:

@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 import typer
 from rich.table import Table
 
-from screenalyzer.exports import export as write_export
-from screenalyzer.plot import plot_timeline
 from screenalyzer.results import EpisodeFacts, clock, read_rules, read_totals
 from services.cli.console import AsJson, DataRoot, EpisodeName, find_episode, out, say_json
 
@@ -46,6 +44,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write totals and timeline for people outside, with the rules they were made by."""
+    from screenalyzer.exports import export as write_export  # noqa: PLC0415 - seconds that only this needs
+
     files = write_export(find_episode(data_root, episode), file_format, output)
     if as_json:
         say_json([str(f) for f in files])
@@ -63,6 +63,8 @@ def plot(
     theme: Annotated[Literal["light", "dark"], typer.Option(help="Colours.")] = "light",
 ) -> None:
     """Draw the timeline: a row a person, with a picture of each."""
+    from screenalyzer.plot import plot_timeline  # noqa: PLC0415 - seconds that only this needs
+
     paths = find_episode(data_root, episode)
     target = output or paths.exports / f"{paths.episode}-timeline.png"
     plot_timeline(paths, target, theme=theme)

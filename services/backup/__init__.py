@@ -1,0 +1,1 @@
+"""Copies of all that a service knows, from which it can be set up again elsewhere."""

@@ -1,0 +1,150 @@
+"""The folder of backups: contents by their digest, and for each backup a manifest that is written last.
+
+    contents/ab/ab12…       every content once, however many backups hold it
+    backups/NAME.json       manifest: which file has which content, and the rows' revision
+
+A backup is there when its manifest is. So one that was killed leaves the former ones whole, and what it had
+copied serves the next one.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+from screenalyzer.artifacts import read_json, sha256_file, write_json
+from screenalyzer.errors import ServiceError
+from screenalyzer.storage import fsync_folder
+
+FORMAT: Final = 1
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A file in a backup.
+
+    Attributes:
+        sha256: of its content.
+        size: bytes.
+        version: as it was seen in the data root; the same means that it need not be read again.
+    """
+
+    sha256: str
+    size: int
+    version: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A backup.
+
+    Attributes:
+        name: when it was begun, in UTC.
+        revision: of the database's tables.
+        rows: digest of the content that holds them.
+        row_count: how many.
+        files: of the data root, by path.
+        secrets: files of the folder of keys, by name; none where they were left out.
+    """
+
+    name: str
+    revision: str
+    rows: str
+    row_count: int
+    files: dict[str, Saved]
+    secrets: dict[str, Saved]
+
+
+class Vault:
+    """One folder of backups."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder; it need not exist."""
+        self._contents, self._backups = folder / "contents", folder / "backups"
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        """Names of the backups that are whole, oldest first."""
+        return sorted(p.stem for p in self._backups.glob("*.json"))
+
+    def manifest(self, name: str) -> Manifest:
+        """What a backup holds.
+
+        Raises:
+            ServiceError: there is none of this name, or another version of this program made it.
+            ArtifactError: it is damaged.
+        """
+        if name not in self.names():
+            known = ", ".join(self.names()) or "none"
+            raise ServiceError(f"there is no backup {name} in {self.folder}. There are: {known}.")
+        raw: dict[str, Any] = read_json(self._backups / f"{name}.json")
+        if raw.pop("format") != FORMAT:
+            raise ServiceError(f"backup {name} is of a later version. Restore it with that version.")
+        for kind in ("files", "secrets"):
+            raw[kind] = {path: Saved(**saved) for path, saved in raw[kind].items()}
+        return Manifest(**raw)
+
+    def keep(self, path: Path) -> tuple[str, int]:
+        """Take a content in, unless it is here; returns its digest and size."""
+        self._contents.mkdir(mode=0o700, parents=True, exist_ok=True)
+        tmp = self._contents / f".{uuid4().hex}.tmp"
+        digest, size = hashlib.sha256(), 0
+        try:
+            with (
+                path.open("rb") as source,
+                os.fdopen(os.open(tmp, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file,
+            ):
+                while block := source.read(_BLOCK):
+                    digest.update(block)
+                    size += len(block)
+                    file.write(block)
+                file.flush()
+                os.fsync(file.fileno())
+            target = self.place(digest.hexdigest())
+            if not target.is_file():
+                target.parent.mkdir(exist_ok=True)
+                tmp.replace(target)
+                fsync_folder(target.parent)
+        finally:
+            tmp.unlink(missing_ok=True)
+        return digest.hexdigest(), size
+
+    def place(self, sha256: str) -> Path:
+        """Where a content lies."""
+        return self._contents / sha256[:2] / sha256
+
+    def finish(self, manifest: Manifest) -> None:
+        """Say that a backup is whole: all that it holds was kept."""
+        write_json(self._backups / f"{manifest.name}.json", {"format": FORMAT, **asdict(manifest)})
+
+    def check(self, manifest: Manifest) -> None:
+        """Read everything that a backup holds.
+
+        Raises:
+            ServiceError: a content is missing or damaged.
+        """
+        for sha256 in {manifest.rows, *(s.sha256 for s in _all(manifest))}:
+            place = self.place(sha256)
+            if not place.is_file() or sha256_file(place) != sha256:
+                raise ServiceError(f"{place} is missing or damaged. Restore another backup.")
+
+    def prune(self, keep: int) -> int:
+        """Remove all but the newest backups, and the contents that none holds; returns how many contents."""
+        for name in self.names()[:-keep]:
+            (self._backups / f"{name}.json").unlink()
+        held: set[str] = set()
+        for manifest in map(self.manifest, self.names()):
+            held |= {manifest.rows, *(s.sha256 for s in _all(manifest))}
+        gone = [p for p in self._contents.glob("*/*") if p.name not in held]
+        gone += list(self._contents.glob(".*.tmp"))
+        for path in gone:
+            path.unlink()
+        return len(gone)
+
+
+def _all(manifest: Manifest) -> Iterable[Saved]:
+    return (*manifest.files.values(), *manifest.secrets.values())

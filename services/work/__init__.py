@@ -1,0 +1,1 @@
+"""Workers: Ray actors that take stages from the queues and run them."""
