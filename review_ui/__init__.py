@@ -1,0 +1,1 @@
+"""The review interface in the browser: Streamlit pages over the service's HTTP API, and only that."""

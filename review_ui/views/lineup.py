@@ -1,0 +1,9 @@
+"""Line-up: People found surely, confirmed all at once."""
+
+from review_ui.components.desk.page import review_page
+from review_ui.context import Context
+
+
+def render(ctx: Context) -> None:
+    """Show it."""
+    review_page(ctx, "lineup", "Line-up")
