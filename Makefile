@@ -1,4 +1,4 @@
-.PHONY: setup demo test gates
+.PHONY: setup programs demo test test-long gates
 .DEFAULT_GOAL := setup
 
 export PYTHON
@@ -9,8 +9,14 @@ setup:
 demo: setup
 	@.venv/bin/screenalyzer demo --data-root data
 
-test: setup
+programs:
+	@tools/programs.sh
+
+test: setup programs
 	@.venv/bin/python -m pytest
+
+test-long: setup programs
+	@.venv/bin/python -m pytest -m long
 
 gates: setup
 	@.venv/bin/ruff check .
