@@ -4,8 +4,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-pytest_plugins = ["support.fixtures"]
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
+
+pytest_plugins = [
+    "support.fixtures", "support.databases", "support.redis_server", "support.lasting", "support.service",
+    "support.desk", "support.browser", "support.at_review",
+]  # fmt: skip
 
 _REPO = Path(__file__).resolve().parents[1]
 

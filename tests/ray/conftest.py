@@ -1,19 +1,20 @@
 """One Ray cluster for all tests of the wiring; programs under test join it through RAY_ADDRESS."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import ray
 from ray import serve
+from support.lasting import lasting
 from support.main_job import run
 
 from pipelines.cluster import cluster
 from pipelines.layout import Layout
 from screenalyzer.demo import DemoEpisode, DemoFormat, build_season
 from screenalyzer.settings import Settings
-from services.serving import deploy_face_models
+from services.models import DETECTOR_APP, EMBEDDER_APP, build_detector, build_embedder
+from services.serving import deploy, start_serve
 
 
 @pytest.fixture(scope="session")
@@ -23,13 +24,16 @@ def settings() -> Settings:
 
 
 @pytest.fixture(scope="session")
-def layout(settings: Settings) -> Iterator[Layout]:
+def layout(settings: Settings, request: pytest.FixtureRequest) -> Layout:
     """The cluster, with the models deployed under the names that every run looks for."""
     os.environ.pop("RAY_ADDRESS", None)
-    with cluster(settings.ray) as found:
-        deploy_face_models(settings, found)
-        yield found
-        serve.shutdown()
+    held = lasting(request)
+    found = held.enter_context(cluster(settings.ray))
+    held.callback(serve.shutdown)
+    start_serve()
+    built = build_detector(settings.detect, found), build_embedder(settings.embed, found)
+    deploy(dict(zip((DETECTOR_APP, EMBEDDER_APP), built, strict=True)))
+    return found
 
 
 @pytest.fixture(scope="session")

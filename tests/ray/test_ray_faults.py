@@ -22,7 +22,9 @@ def _kill_one(name: str) -> bool:
     return False
 
 
-@pytest.mark.parametrize("victim", ["ServeReplica:detector", "ServeReplica:embedder", "MapWorker"])
+@pytest.mark.parametrize(
+    "victim", ["ServeReplica:screenalyzer-detector", "ServeReplica:screenalyzer-embedder", "MapWorker"]
+)
 def test_a_killed_worker_changes_nothing(
     victim: str, quiet_root: Path, season: list[DemoEpisode], environment: Environment, tmp_path: Path
 ) -> None:

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.object_store import ObjectStore
     from support.processed import Machine
 
     from screenalyzer.artifacts import EpisodePaths
@@ -49,3 +52,19 @@ def processed(
     paths = EpisodePaths(tmp_path_factory.mktemp("processed"), "My-Show", "s01e01")
     machine.process(short_season[0].video, paths)
     return paths
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> "Iterator[ObjectStore]":
+    """One S3 server for all tests: clients remember where they found it."""
+    from support.object_store import object_store
+
+    with object_store() as found:
+        yield found
+
+
+@pytest.fixture
+def s3(s3_server: "ObjectStore") -> "ObjectStore":
+    """An S3 server with an empty bucket."""
+    s3_server.clear()
+    return s3_server

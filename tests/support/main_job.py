@@ -8,20 +8,20 @@ from pathlib import Path
 Environment = dict[str, str]
 
 
-def command(videos: Sequence[Path], root: Path, *more: str) -> list[str]:
+def command(videos: Sequence[Path], root: Path | str, *more: str) -> list[str]:
     """The command line for a show called t."""
     head = [sys.executable, "-m", "services.cli.main", "process", *map(str, videos)]
     return [*head, "--show", "t", "--data-root", str(root), *more]
 
 
-def start(videos: Sequence[Path], root: Path, environment: Environment) -> subprocess.Popen[bytes]:
+def start(videos: Sequence[Path], root: Path | str, environment: Environment) -> subprocess.Popen[bytes]:
     """Begin a run without waiting for it."""
     silent = subprocess.DEVNULL
     return subprocess.Popen(command(videos, root), env=environment, stdout=silent, stderr=silent)
 
 
 def run(
-    videos: Sequence[Path], root: Path, environment: Environment, *more: str
+    videos: Sequence[Path], root: Path | str, environment: Environment, *more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run to the end."""
     words = command(videos, root, *more)

@@ -1,0 +1,98 @@
+"""A node of the cluster is lost while it works: killed, or cut off without a word. Another takes over."""
+
+import logging
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.faults import FarHost, far_host
+from support.main_job import artifact_bytes, checkpoints, command
+from support.processed import Machine
+from support.ray_nodes import ray_cluster, settings_for
+from support.service import eventually
+
+from screenalyzer.artifacts import EpisodePaths
+from screenalyzer.demo import DemoEpisode
+from screenalyzer.settings import Settings
+
+pytestmark = [pytest.mark.ray, pytest.mark.long]
+
+log = logging.getLogger(__name__)
+
+_PATIENCE_S = 600
+
+
+@pytest.fixture(scope="module")
+def quiet(
+    machine: Machine, short_season: list[DemoEpisode], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    """The artifacts of the first episode, made in this process, where nothing is lost."""
+    root = tmp_path_factory.mktemp("quiet")
+    settings = Settings.model_validate({"video": {"chunk_s": 2}, "embed": {"embedder": "dlib"}})
+    machine.process(short_season[0].video, EpisodePaths(root, "t", short_season[0].video.stem), settings)
+    return artifact_bytes(root)
+
+
+@pytest.fixture
+def far() -> Iterator[FarHost]:
+    with far_host() as host:
+        yield host
+
+
+@pytest.mark.parametrize("loss", ["kill", "cut"])
+def test_a_lost_node_changes_no_byte(
+    loss: str, far: FarHost, quiet: dict[str, bytes], short_season: list[DemoEpisode], tmp_path: Path
+) -> None:
+    with ray_cluster(far.here) as nodes:
+        nodes.add(far)
+        words = command([short_season[0].video], tmp_path)
+        with subprocess.Popen(
+            words, env={**nodes.env, **settings_for(nodes.address)}, stderr=subprocess.PIPE, text=True
+        ) as run:
+            try:
+                eventually(lambda: checkpoints(tmp_path) >= 2, _PATIENCE_S, "two checkpoints")
+                assert run.poll() is None, "the run was over before the node could be lost"
+                assert nodes.processes("MapWorker")
+                began = time.monotonic()
+                getattr(far, loss)()
+                nodes.wait_for_nodes(1)
+                noticed = time.monotonic() - began
+                nodes.add()  # as whatever scales the cluster does
+                before = checkpoints(tmp_path)
+                eventually(
+                    lambda: checkpoints(tmp_path) > before, _PATIENCE_S, "a checkpoint on the new node"
+                )
+                working = time.monotonic() - began
+                log.info("%s: noticed after %.1f s, a checkpoint after %.1f s", loss, noticed, working)
+                _, said = run.communicate(timeout=_PATIENCE_S)
+            finally:
+                run.kill()
+        assert run.returncode == 0, said
+        assert artifact_bytes(tmp_path) == quiet
+        if loss == "cut":
+            far.heal()
+            eventually(lambda: not far.running(), 120, "the node that was given up ends by itself")
+
+
+def test_a_line_that_is_back_soon_costs_nothing(
+    far: FarHost, quiet: dict[str, bytes], short_season: list[DemoEpisode], tmp_path: Path
+) -> None:
+    with ray_cluster(far.here) as nodes:
+        nodes.add(far)
+        words = command([short_season[0].video], tmp_path)
+        with subprocess.Popen(
+            words, env={**nodes.env, **settings_for(nodes.address)}, stderr=subprocess.PIPE, text=True
+        ) as run:
+            try:
+                eventually(lambda: checkpoints(tmp_path) >= 2, _PATIENCE_S, "two checkpoints")
+                far.cut()
+                time.sleep(8)
+                far.heal()
+                _, said = run.communicate(timeout=_PATIENCE_S)
+            finally:
+                run.kill()
+        assert run.returncode == 0, said
+        assert nodes.alive() == 2
+        assert artifact_bytes(tmp_path) == quiet

@@ -1,0 +1,69 @@
+"""The object store is smaller than what is in flight, and its place on the disk is full as well."""
+
+import itertools
+import json
+import os
+from pathlib import Path
+
+import pytest
+from support.clips import ClipSpec, counted, make_clip
+from support.faults import fill, small_disk
+from support.main_job import artifact_bytes, run
+from support.processed import Machine
+
+from screenalyzer.artifacts import EpisodePaths
+from screenalyzer.settings import Settings
+
+pytestmark = [pytest.mark.ray, pytest.mark.long]
+
+# 100 MB a batch and three of them at once, in a store of 128 MiB.
+_BATCH, _STORE = "16", "128"
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve seconds of 1080p: sixty samples."""
+    frames = itertools.islice(itertools.cycle(list(counted(25, 1920, 1080))), 300)
+    return make_clip(tmp_path_factory.mktemp("video") / "large.mp4", frames, ClipSpec())
+
+
+@pytest.fixture(scope="module")
+def quiet(machine: Machine, video: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Its artifacts, made in this process without a store."""
+    root = tmp_path_factory.mktemp("quiet")
+    groups = {"ray": {"batch_frames": int(_BATCH)}, "embed": {"embedder": "dlib"}}
+    settings = Settings.model_validate(groups)
+    machine.process(video, EpisodePaths(root, "t", video.stem), settings)
+    return artifact_bytes(root)
+
+
+def _environment(**more: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SCREENALYZER_", "RAY_"))}
+    return {
+        **kept,
+        "SCREENALYZER_RAY__OBJECT_STORE_MB": _STORE,
+        "SCREENALYZER_RAY__BATCH_FRAMES": _BATCH,
+        "SCREENALYZER_EMBED__EMBEDDER": "dlib",
+        "SCREENALYZER_EMBED__OFFLINE": "1",
+        **more,
+    }
+
+
+def test_what_does_not_fit_goes_over_the_disk(video: Path, quiet: dict[str, bytes], tmp_path: Path) -> None:
+    done = run([video], tmp_path, _environment())
+    assert done.returncode == 0, done.stderr
+    assert artifact_bytes(tmp_path) == quiet
+
+
+def test_without_room_on_the_disk_it_says_so_or_goes_on(
+    video: Path, quiet: dict[str, bytes], tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    with small_disk(tmp_path / "spill", 8) as spill:
+        fill(spill, leave=64 << 10)
+        done = run([video], root, _environment(RAY_object_spilling_directory=str(spill)), "--json")
+        told = json.loads(done.stdout)[0]
+        assert (done.returncode == 0) == (told["status"] == "done")
+    again = run([video], root, _environment())
+    assert again.returncode == 0, again.stderr
+    assert artifact_bytes(root) == quiet
