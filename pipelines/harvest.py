@@ -5,7 +5,7 @@ import os
 from datetime import UTC, datetime
 
 from pipelines.episode import Job, save_source
-from pipelines.stage import drop_markers
+from pipelines.stage import drop_markers, sweep
 from screenalyzer import artifacts, audit, storage
 from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.errors import ArtifactError, EpisodeConflictError
@@ -38,8 +38,7 @@ def harvest(job: Job, settings: Settings) -> VideoInfo:
         job.paths.purge()
     if known is None:
         _note(job, "episode.added", {"sha256": info.sha256})
-    artifacts.sweep_temporaries(job.paths.harvest)
-    artifacts.sweep_temporaries(job.paths.outputs)
+    sweep(job.paths)
     marker, made_from = job.paths.marker("harvest"), harvest_fingerprint(info, settings)
     if artifacts.recorded_fingerprint(marker) != made_from:
         drop_markers(job.paths)

@@ -53,6 +53,15 @@ def drop_markers(paths: EpisodePaths, since: str = STAGE_NAMES[0]) -> None:
         storage.remove(paths.marker(name))
 
 
+def sweep(paths: EpisodePaths) -> None:
+    """Remove what killed stages left half written. Call with the episode locked.
+
+    Exports and the audit log are written without that lock, so what is half written there may be in the making.
+    """
+    artifacts.sweep_temporaries(paths.harvest)
+    artifacts.sweep_temporaries(paths.outputs, but=(paths.exports, paths.audit.parent))
+
+
 def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: str) -> str:
     """Run a stage unless its marker says that this very result is there.
 
@@ -60,6 +69,7 @@ def run_stage(stage: Stage, paths: EpisodePaths, settings: Settings, upstream: s
         The stage's fingerprint, the `upstream` of the next one.
     """
     artifacts.pull(paths, chunks=stage.reads_chunks, crops=stage.crops)
+    sweep(paths)
     made_from = stage.fingerprint(paths, settings, upstream)
     marker = paths.marker(stage.name)
     if not artifacts.is_done(marker, made_from):

@@ -245,7 +245,13 @@ def recorded_fingerprint(marker: Path) -> str | None:
         return None
 
 
-def sweep_temporaries(folder: Path) -> None:
-    """Remove what a killed writer left behind. Call while nobody writes below the folder."""
+def sweep_temporaries(folder: Path, *, but: tuple[Path, ...] = ()) -> None:
+    """Remove what a killed writer left behind. Call while nobody writes below the folder.
+
+    Args:
+        folder: with all that is below it.
+        but: folders directly below it in which others may write at any time.
+    """
     for leftover in folder.rglob(f".*{_TMP_SUFFIX}"):
-        leftover.unlink(missing_ok=True)
+        if not any(leftover.is_relative_to(b) for b in but):
+            leftover.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ A run is `ready` when it is due from `not_before` on, `queued` when its message 
 Rows are locked job first, then run, so transitions take turns on PostgreSQL as they do on SQLite.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
@@ -185,8 +185,3 @@ def _move(session: Session, job: Job, state: str) -> None:
     if state in ENDED:
         job.finished_at = now()
     note(session, job, state, {"error": job.error} if state == "failed" else {})
-
-
-def stages_left(job: Job) -> Sequence[StageRun]:
-    """Runs that are still to be done."""
-    return [r for r in job.runs if r.state != "done"]

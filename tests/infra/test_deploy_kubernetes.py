@@ -109,7 +109,7 @@ def test_pods_come_where_work_waits_spot_first(cloud: Objects) -> None:
     assert launched(config, []) == {"cpu": 1}
     assert launched(config, [anywhere(MODEL)] * 8) == {"cpu": 1, "gpu-spot": 2}
     assert launched(config, [anywhere(MODEL)] * 8, frozenset({"gpu-spot"})) == {"cpu": 1, "gpu": 2}
-    assert launched(config, [without_gpus(DECODER)] * 32) == {"cpu": 2}
+    assert launched(config, [without_gpus(DECODER)] * 16) == {"cpu": 2}
 
 
 def test_settings_are_settings(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:

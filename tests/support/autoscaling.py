@@ -7,8 +7,8 @@ from ray.autoscaler.v2.scheduler import ResourceDemandScheduler, SchedulingReque
 from ray.autoscaler.v2.utils import ResourceRequestUtil
 from ray.core.generated.common_pb2 import LABEL_OPERATOR_NOT_IN
 
-# A replica of a model with a GPU, a decoder, and a stage's task: as the settings have them by default.
-MODEL, DECODER, TASK = {"CPU": 0.4, "GPU": 0.25}, {"CPU": 0.5}, {"CPU": 0.25}
+# A replica of a model with a GPU, a decoder, and a stage's task: as the files of the deployments have them.
+MODEL, DECODER, TASK = {"CPU": 0.4, "GPU": 0.25}, {"CPU": 1.0}, {"CPU": 0.25}
 _KIND = "screenalyzer.io/kind"
 
 

@@ -12,8 +12,8 @@ from support.service import eventually
 
 EPISODES = 12
 IDLE_S = 10.0
-# A hundred times what a GPU takes for a batch of eight, so that two busy cores can feed four of them.
-STAND_IN_S = {"detector": 2.5, "embedder": 1.5}
+# Some hundred times what a GPU takes for a batch of eight, so that two busy cores can feed four of them.
+STAND_IN_S = {"detector": 6.0, "embedder": 4.0}
 _PATIENCE_S = 1500
 
 

@@ -107,3 +107,14 @@ def test_what_comes_after_a_stage_that_runs_is_not_done_while_it_runs(paths: Epi
     run_stage(cluster, paths, Settings(), "up")
     assert paths.marker("analytics").exists()
     assert len(seen) == 1
+
+
+def test_what_killed_stages_left_half_written_is_swept(stage: Stage, paths: EpisodePaths) -> None:
+    """But not what others are writing meanwhile, without the episode's lock."""
+    left = [paths.crops / ".a.jpg.1-a.tmp", paths.chunks / ".faces-00003.parquet.1-a.tmp"]
+    being_written = [paths.exports / ".s01e01.csv.2-b.tmp", paths.audit.parent / ".audit.jsonl.2-b.tmp"]
+    for path in (*left, *being_written):
+        write_bytes(path, b"half")
+    run_stage(stage, paths, Settings(), "up")
+    assert not any(p.exists() for p in left)
+    assert all(p.exists() for p in being_written)
