@@ -56,7 +56,7 @@ def drop_markers(paths: EpisodePaths, since: str = STAGE_NAMES[0]) -> None:
 def sweep(paths: EpisodePaths) -> None:
     """Remove what killed stages left half written. Call with the episode locked.
 
-    Exports and the audit log are written without that lock, so what is half written there may be in the making.
+    Exports and the audit log are written without that lock, so a half file there may be in the making.
     """
     artifacts.sweep_temporaries(paths.harvest)
     artifacts.sweep_temporaries(paths.outputs, but=(paths.exports, paths.audit.parent))

@@ -248,9 +248,7 @@ class Client:
         """The state of an episode's review."""
         return cast(Review, self.get(f"/v1/episodes/{episode_id}/review"))
 
-    def faces(
-        self, episode_id: str, entity_id: str, limit: int = 10_000, offset: int = 0
-    ) -> tuple[list[Face], int]:
+    def faces(self, episode_id: str, entity_id: str, limit: int, offset: int = 0) -> tuple[list[Face], int]:
         """Faces of an entity, farthest from the person first, and how many there are."""
         path = f"/v1/episodes/{episode_id}/review/entities/{entity_id}/faces"
         found = self.get(path, limit=limit, offset=offset)

@@ -152,14 +152,14 @@ class Desk:
             )
         return found
 
-    def faces(self, entity_id: str) -> list[FaceRow]:
-        """The faces of an entity that a picture is kept of, farthest from the rest of it first.
+    def faces(self, entity_id: str, part: slice = slice(None)) -> list[FaceRow]:
+        """That part of an entity's faces that a picture is kept of, farthest from the rest of it first.
 
         Raises:
             EditRefusedError: there is none of this id.
         """
         self.entity(entity_id)
-        return walls.faces(entity_id, self._state, self._derived.ratings, self._like)
+        return walls.faces(entity_id, self._state, self._derived.ratings, self._like, part)
 
     def suggestions(self) -> list[MergeSuggestion]:
         """Pairs that may be one person, most at stake first."""

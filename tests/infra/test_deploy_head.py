@@ -79,6 +79,7 @@ class Head:
             "SCREENALYZER_EMBED__OFFLINE": "1",
             "SCREENALYZER_RAY__ELASTIC": "false",
             "SCREENALYZER_RAY__DEVICE": "cpu",
+            "SCREENALYZER_RAY__DECODER_CPUS": "0.5",  # all of it on the two CPUs of the head
             "SCREENALYZER_ACCESS__HASH_MIB": "1",
         }
         (self.app / "cluster.env").write_text("".join(f"{k}='{v}'\n" for k, v in env.items()))

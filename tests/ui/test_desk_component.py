@@ -31,8 +31,25 @@ def test_first_asks_for_the_review_and_then_for_the_faces_of_who_is_open(desk: C
     desk.open()
     assert desk.told()[-1]["wants"] == {"view": True}
     desk.deliver(("view", review()))
-    assert desk.told()[-1]["wants"] == {"faces": ["g0001"]}
+    assert desk.told()[-1]["wants"] == {"faces": ["g0001"], "limit": 200}
     assert name(desk) == "Person 01"
+
+
+def test_a_long_wall_starts_with_the_worst_and_goes_on_by_itself(desk: ComponentPage) -> None:
+    desk.deliver(("view", review()))
+    desk.deliver(("faces", {**faces("g0001", 200), "total": 12_000}))
+    assert desk.told()[-1]["wants"] == {"faces": ["g0001"], "limit": 10_000}
+    head = desk.page.locator(".centre .head")
+    expect(head).to_contain_text("loading the rest")
+    desk.keys("ArrowRight", "ArrowRight", "a")
+    expect(desk.page.locator(".toast").last).to_contain_text("on its way")
+    assert desk.page.locator(".cell.selected").count() == 0
+    desk.deliver(("faces", {**faces("g0001", 10_000), "total": 12_000}))
+    expect(head).not_to_contain_text("loading the rest")
+    expect(desk.page.locator(".cell.cursor")).to_have_attribute("data-index", "2")
+    desk.keys("a")
+    expect(desk.page.locator(".bar")).to_contain_text("10,000 faces selected")
+    assert "faces" not in desk.told()[-1]["wants"]
 
 
 def test_ten_thousand_faces_scroll_with_few_elements_and_without_long_tasks(desk: ComponentPage) -> None:
@@ -69,7 +86,7 @@ def test_five_hundred_groups_are_on_screen_within_half_a_second(desk: ComponentP
 def test_j_and_k_walk_the_list_without_a_click(desk: ComponentPage) -> None:
     desk.keys("j", "j", "k")
     assert name(desk) == "Person 02"
-    assert desk.told()[-1]["wants"] == {"faces": ["g0002"]}
+    assert desk.told()[-1]["wants"] == {"faces": ["g0002"], "limit": 200}
 
 
 def test_keys_do_nothing_while_somebody_types(desk: ComponentPage) -> None:

@@ -77,26 +77,29 @@ def desk(ben: Reviewer, lines: Wire) -> Desk:
 
 
 def test_a_new_desk_is_told_the_review_with_addresses_for_browsers(desk: Desk) -> None:
-    (view,) = desk.tell()
+    view, faces = desk.tell()
     assert view["kind"] == "view"
     assert view["body"]["media"]["thumb"].startswith("https://api.example/v1/media/")
+    longest = max(view["body"]["entities"], key=lambda e: e["seen_ms"] if e["kind"] == "group" else -1)
+    assert faces["kind"] == "faces"
+    assert faces["body"]["entity_id"] == longest["entity_id"]
 
 
 def test_wants_are_met_once(desk: Desk, ben: Reviewer) -> None:
     entity = unnamed(ben.read())[0]
     desk.tell()
-    (told,) = desk.tell(faces=[entity["entity_id"]])
+    (told,) = desk.tell(faces=[entity["entity_id"]], limit=1000)
     faces = ben.get(f"entities/{entity['entity_id']}/faces")["items"]
     assert told["body"]["columns"]["det_id"] == [f["det_id"] for f in faces]
     desk.count -= 1
-    assert desk.tell(faces=[entity["entity_id"]]) == []
+    assert desk.tell(faces=[entity["entity_id"]], limit=1000) == []
 
 
 def test_several_actions_on_the_same_are_no_conflict_with_themselves(desk: Desk, ben: Reviewer) -> None:
     entity = unnamed(ben.read())[0]
     mark = action(0, op="mark", subject={"groups": entity["group_ids"]}, mark="background")
     told = desk.tell(assign(0, entity, "Ada"), assign(0, entity, "Bea"), mark)
-    assert kinds(told) == ["view", "result", "result", "result"]
+    assert kinds(told) == ["view", "faces", "result", "result", "result"]
     assert ben.read()["revision"] == 3
 
 
@@ -107,8 +110,8 @@ def test_nor_where_somebody_else_has_edited_something_else_between(
     eve.read()
     eve.assign(second, "Esi")
     told = desk.tell(assign(0, first, "Ada"), assign(0, first, "Bea"))
-    assert kinds(told) == ["view", "result", "others", "result", "view"]
-    assert told[2]["body"]["items"][0]["actor"] == "eve"
+    assert kinds(told) == ["view", "faces", "result", "others", "result", "view"]
+    assert told[3]["body"]["items"][0]["actor"] == "eve"
     assert {"Bea", "Esi"} <= set(ben.totals())
 
 
@@ -168,7 +171,7 @@ def test_an_undo_of_what_was_refused_undoes_nothing(desk: Desk, ben: Reviewer, e
     eve.assign(first, "Esi")
     lost = assign(0, first, "Ada")
     told = desk.tell(lost, undo(0, of=lost["key"]))
-    assert kinds(told) == ["view", "refused", "refused", "view"]
+    assert kinds(told) == ["view", "faces", "refused", "refused", "view"]
     assert "Esi" in ben.totals()
 
 
@@ -177,7 +180,7 @@ def test_an_undo_of_what_nobody_knows_any_longer_undoes_nothing_else(desk: Desk,
     entity = unnamed(ben.read())[0]
     known, same = assign(0, entity, "Ada"), assign(0, entity, "Ada")
     told = desk.tell(known, same, undo(0, of=same["key"]))
-    assert kinds(told) == ["view", "result", "result", "refused"]
+    assert kinds(told) == ["view", "faces", "result", "result", "refused"]
     assert kinds(desk.tell(undo(1, of=uuid4().hex))) == ["refused"]
     assert ben.read()["revision"] == 1
     assert kinds(desk.tell(undo(1, number=1, of=known["key"]))) == ["result"]
@@ -193,7 +196,7 @@ def test_while_the_episode_is_processed_actions_wait_in_the_browser(
     kept = marker.read_bytes()
     marker.unlink()
     waiting = assign(0, entity, "Ada")
-    assert kinds(desk.tell(waiting)) == ["view"]
+    assert kinds(desk.tell(waiting)) == ["view", "faces"]
     assert desk.exchange.api["ok"] is False
     assert "Wait until its job is done" in desk.exchange.api["message"]
     marker.write_bytes(kept)
@@ -205,7 +208,7 @@ def test_a_desk_that_was_loaded_anew_is_told_everything_anew(desk: Desk) -> None
     desk.tell()
     box = desk.exchange.mail.box
     other = Desk(desk.client, desk.exchange)
-    assert kinds(other.tell()) == ["view"]
+    assert kinds(other.tell()) == ["view", "faces"]
     assert desk.exchange.mail.box != box
 
 
@@ -223,7 +226,7 @@ def test_while_the_service_is_away_nothing_is_answered(desk: Desk, ben: Reviewer
     away = Client(desk.client._login, Wire(_nowhere()))
     waiting = assign(0, entity, "Ada")
     real, desk.client = desk.client, away
-    assert kinds(desk.tell(waiting)) == ["view"]
+    assert kinds(desk.tell(waiting)) == ["view", "faces"]
     assert desk.exchange.api["ok"] is False
     desk.client = real
     assert kinds(desk.tell(waiting)) == ["result"]

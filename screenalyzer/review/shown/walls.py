@@ -15,11 +15,16 @@ from screenalyzer.types import Float64
 _DECIMALS, _BOX_DECIMALS = 4, 1
 
 
-def faces(entity: str, state: State, ratings: Ratings, like: Likeness) -> list[FaceRow]:
-    """The kept faces of an entity, farthest from its nearest group first."""
+def faces(
+    entity: str, state: State, ratings: Ratings, like: Likeness, part: slice = slice(None)
+) -> list[FaceRow]:
+    """The kept faces of an entity, farthest from its nearest group first; only that part of them is made."""
     pieces = [state.grouping.pieces[p] for p in state.grouping.pieces_of_entity(entity)]
-    chosen = [(p, d) for p in pieces for d in p.samples]
-    return sorted(_rows(entity, chosen, state, ratings, like), key=lambda r: (-r.distance, r.ts_ms, r.det_id))
+    kept = [(p, d) for p in pieces for d in p.samples]
+    distance = _distance(entity, kept, state, like)
+    ts_ms = state.base.obs.ts_ms[_rows_of(kept, state)].tolist()
+    order = sorted(range(len(kept)), key=lambda k: (-distance[k], ts_ms[k], kept[k][1]))[part]
+    return _faces(entity, [kept[k] for k in order], [distance[k] for k in order], state, ratings)
 
 
 def sample(count: int, seed: int, state: State, ratings: Ratings, like: Likeness) -> list[FaceRow]:
@@ -39,7 +44,8 @@ def sample(count: int, seed: int, state: State, ratings: Ratings, like: Likeness
     found = []
     for p in chosen:
         entity = grouping.entity_of_piece(p.piece_id)
-        found += _rows(entity, [(p, p.samples[0])], state, ratings, like)
+        one = [(p, p.samples[0])]
+        found += _faces(entity, one, _distance(entity, one, state, like), state, ratings)
     return found
 
 
@@ -47,14 +53,23 @@ def _is_named(state: State, piece: str) -> bool:
     return state.grouping.groups[state.grouping.group_of[piece]].person is not None
 
 
-def _rows(
-    entity: str, chosen: Sequence[tuple[Piece, str]], state: State, ratings: Ratings, like: Likeness
-) -> list[FaceRow]:
-    if not chosen:
+def _rows_of(kept: Sequence[tuple[Piece, str]], state: State) -> list[int]:
+    return [state.cutter.row[det_id] for _, det_id in kept]
+
+
+def _distance(entity: str, kept: Sequence[tuple[Piece, str]], state: State, like: Likeness) -> list[float]:
+    """Of each face to the nearest group of the entity."""
+    if not kept:
         return []
-    obs, cutter, pinned = state.base.obs, state.cutter, state.grouping.pinned
-    rows = [cutter.row[d] for _, d in chosen]
-    distance = cosine_to(obs.embeddings[rows], _centres(entity, state, like)).min(axis=1)
+    embeddings = state.base.obs.embeddings[_rows_of(kept, state)]
+    nearest = cosine_to(embeddings, _centres(entity, state, like)).min(axis=1)
+    return [float(d) for d in nearest.round(_DECIMALS)]
+
+
+def _faces(
+    entity: str, kept: Sequence[tuple[Piece, str]], distance: Sequence[float], state: State, ratings: Ratings
+) -> list[FaceRow]:
+    obs, pinned, rows = state.base.obs, state.grouping.pinned, _rows_of(kept, state)
     boxes = obs.boxes[rows].astype(np.float64).round(_BOX_DECIMALS)
     return [
         FaceRow(
@@ -69,7 +84,7 @@ def _rows(
             pinned=piece.piece_id in pinned,
         )
         for (piece, det_id), ts_ms, box, d in zip(
-            chosen, obs.ts_ms[rows].tolist(), boxes.tolist(), distance.round(_DECIMALS).tolist(), strict=True
+            kept, obs.ts_ms[rows].tolist(), boxes.tolist(), distance, strict=True
         )
     ]
 

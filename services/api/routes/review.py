@@ -64,10 +64,11 @@ def list_faces(
     find_episode(session, episode_id)
     with _open(session, services, episode_id) as held:
         try:
-            faces = held.desk.faces(entity_id)
+            total = held.desk.entity(entity_id).face_count
+            faces = held.desk.faces(entity_id, slice(offset, offset + limit))
         except EditRefusedError as e:
             raise not_found("entity", entity_id, "Read the review again.") from e
-    return reviews.answer({"items": faces[offset : offset + limit], "total": len(faces)})
+    return reviews.answer({"items": faces, "total": total})
 
 
 @router.get("/doubts", response_model=DoubtList, dependencies=[LOGGED_IN], responses=_READ)

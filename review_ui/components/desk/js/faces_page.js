@@ -10,6 +10,8 @@ import { button, clock, counted, lasting, make } from "./words.js";
 
 const CELL = 96;
 const SURE = 0.99; // beyond it, a few right faces are enough to believe the rest
+const FIRST_FACES = 200; // faces that a wall starts with: more than a screen shows, and there at once
+const MOST_FACES = 10_000; // on a wall
 
 export class FacesPage {
   #focus = make("div", { className: "focus" });
@@ -47,8 +49,10 @@ export class FacesPage {
   /** What the service must tell for this page. */
   get wants() {
     const block = this.desk.server.faces.get(this.openId);
-    const old = block?.stale && this.desk.resting && !this.desk.queue.length;
-    return this.entity && (!block || old) ? { faces: [this.openId] } : {};
+    if (!this.entity) return {};
+    if (!block) return { faces: [this.openId], limit: FIRST_FACES };
+    const old = block.stale && this.desk.resting && !this.desk.queue.length;
+    return old || isPart(block) ? { faces: [this.openId], limit: MOST_FACES } : {};
   }
 
   /** The face that F shows and Space selects. */
@@ -113,6 +117,7 @@ export class FacesPage {
       this.wall.step(command.key);
       if (command.shift && from && this.face) this.selected = extended(this.#anchored(from), this.face.det_id, this.wall.items.map((f) => f.det_id));
     } else if (name === "select" && face) this.selected = toggled(this.selected, face.det_id);
+    else if (name === "select_all" && isPart(this.desk.server.faces.get(this.openId))) this.desk.say("The rest of the faces is on its way: press it again in a moment.");
     else if (name === "select_all") this.selected = { ids: new Set(this.wall.items.map((f) => f.det_id)), anchor: null };
     else if (name === "scope") this.exact = !this.exact;
     else if (name === "escape") {
@@ -262,7 +267,7 @@ export class FacesPage {
       return;
     }
     this.head.replaceChildren(make("h2", { textContent: entity.name }), ...signs(entity),
-      make("span", { className: "faint", textContent: `${entity.screen_ms ? `screen time ${lasting(entity.screen_ms)} · ` : ""}seen ${lasting(entity.seen_ms)} · ${counted(entity.piece_count, "track")} · worst first · ${sureness(faces)}` }));
+      make("span", { className: "faint", textContent: `${entity.screen_ms ? `screen time ${lasting(entity.screen_ms)} · ` : ""}seen ${lasting(entity.seen_ms)} · ${counted(entity.piece_count, "track")} · worst first · ${isPart(block) ? "loading the rest" : sureness(faces)}` }));
     const n = this.selected.ids.size;
     const scope = button(this.exact ? "Only these faces" : "Whole tracks", "T", () => desk.run({ name: "scope" }), { title: "What an action on selected faces is about" });
     const chosen = this.chosen.ids.size > 1;
@@ -300,6 +305,11 @@ export class FacesPage {
       face ? this.#focus : "");
     if (face) this.#look(face);
   }
+}
+
+/** Are there faces of this entity that have not come yet? */
+function isPart(block) {
+  return block && block.rows.length < Math.min(block.total, MOST_FACES);
 }
 
 /** How much of a wall needs a look, in words. */
