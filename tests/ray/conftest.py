@@ -7,10 +7,12 @@ import pytest
 import ray
 from ray import serve
 from support.lasting import lasting
-from support.main_job import run
+from support.main_job import artifact_bytes, run
+from support.processed import Machine
 
 from pipelines.cluster import cluster
 from pipelines.layout import Layout
+from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.demo import DemoEpisode, DemoFormat, build_season
 from screenalyzer.settings import Settings
 from services.models import DETECTOR_APP, EMBEDDER_APP, build_detector, build_embedder
@@ -52,6 +54,19 @@ def environment(layout: Layout) -> dict[str, str]:
 def season(tmp_path_factory: pytest.TempPathFactory) -> list[DemoEpisode]:
     """Three short episodes whose truth is known."""
     return build_season(tmp_path_factory.mktemp("season"), form=DemoFormat(640, 360, 16))
+
+
+@pytest.fixture(scope="session")
+def quiet(
+    machine: Machine,
+    settings: Settings,
+    short_season: list[DemoEpisode],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, bytes]:
+    """The artifacts of the first short episode, made in this process, where nothing is lost."""
+    root, video = tmp_path_factory.mktemp("quiet"), short_season[0].video
+    machine.process(video, EpisodePaths(root, "t", video.stem), settings)
+    return artifact_bytes(root)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The head's GCS is killed; another finds in Redis what it knew, and whoever worked goes on."""
+"""The head's GCS is killed; another finds in Redis what it knew. Without that Redis a new cluster goes on."""
 
 import logging
 import os
@@ -11,14 +11,11 @@ import pytest
 from ray.cluster_utils import Cluster
 from support.faults import Line
 from support.main_job import artifact_bytes, checkpoints, command
-from support.processed import Machine
-from support.ray_nodes import QUIET, settings_for
+from support.ray_nodes import QUIET, ray_cluster, settings_for
 from support.redis_server import RealRedis
 from support.service import eventually, free_port
 
-from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.demo import DemoEpisode
-from screenalyzer.settings import Settings
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 
@@ -51,12 +48,9 @@ def head(real_redis: RealRedis, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clu
 
 
 def test_a_new_gcs_takes_over_and_the_run_goes_on(
-    head: Cluster, machine: Machine, short_season: list[DemoEpisode], tmp_path: Path
+    head: Cluster, quiet: dict[str, bytes], short_season: list[DemoEpisode], tmp_path: Path
 ) -> None:
-    video, quiet, root = short_season[0].video, tmp_path / "quiet", tmp_path / "data"
-    settings = Settings.model_validate({"video": {"chunk_s": 2}, "embed": {"embedder": "dlib"}})
-    machine.process(video, EpisodePaths(quiet, "t", video.stem), settings)
-    node = head.head_node
+    video, root, node = short_season[0].video, tmp_path / "data", head.head_node
     env = {**os.environ, **settings_for(head.address)}
     with subprocess.Popen(command([video], root), env=env, stderr=subprocess.PIPE, text=True) as run:
         try:
@@ -73,4 +67,35 @@ def test_a_new_gcs_takes_over_and_the_run_goes_on(
         finally:
             run.kill()
     assert run.returncode == 0, said
-    assert artifact_bytes(root) == artifact_bytes(quiet)
+    assert artifact_bytes(root) == quiet
+
+
+def test_without_redis_outside_all_of_it_ends_and_a_new_cluster_goes_on(
+    quiet: dict[str, bytes], short_season: list[DemoEpisode], tmp_path: Path
+) -> None:
+    words = command([short_season[0].video], tmp_path)
+    with ray_cluster("127.0.0.1") as lost:
+        lost.add()
+        env = {**lost.env, **settings_for(lost.address)}
+        with subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL) as run:
+            try:
+                eventually(lambda: checkpoints(tmp_path) >= 2, _PATIENCE_S, "two checkpoints")
+                assert run.poll() is None, "the run was over before the head could be lost"
+                began = time.monotonic()
+                lost.kill_head()
+                assert run.wait(_PATIENCE_S) != 0
+                log.info("the run ended %.1f s after the head", time.monotonic() - began)
+            finally:
+                run.kill()
+        eventually(lambda: lost.processes() == [], 180, "what is left of the cluster ends by itself")
+        log.info("all of it had ended %.1f s after the head", time.monotonic() - began)
+    published = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("done-*.json")}
+    with ray_cluster("127.0.0.1") as found:
+        found.add()
+        env = {**found.env, **settings_for(found.address)}
+        done = subprocess.run(
+            words, env=env, capture_output=True, text=True, timeout=_PATIENCE_S, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert {p: p.stat().st_mtime_ns for p in published} == published
+    assert artifact_bytes(tmp_path) == quiet

@@ -9,30 +9,16 @@ from pathlib import Path
 import pytest
 from support.faults import FarHost, far_host
 from support.main_job import artifact_bytes, checkpoints, command
-from support.processed import Machine
 from support.ray_nodes import ray_cluster, settings_for
 from support.service import eventually
 
-from screenalyzer.artifacts import EpisodePaths
 from screenalyzer.demo import DemoEpisode
-from screenalyzer.settings import Settings
 
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 600
-
-
-@pytest.fixture(scope="module")
-def quiet(
-    machine: Machine, short_season: list[DemoEpisode], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, bytes]:
-    """The artifacts of the first episode, made in this process, where nothing is lost."""
-    root = tmp_path_factory.mktemp("quiet")
-    settings = Settings.model_validate({"video": {"chunk_s": 2}, "embed": {"embedder": "dlib"}})
-    machine.process(short_season[0].video, EpisodePaths(root, "t", short_season[0].video.stem), settings)
-    return artifact_bytes(root)
 
 
 @pytest.fixture

