@@ -3,6 +3,7 @@
 SCREENALYZER_URL is the service's address for this process, SCREENALYZER_PUBLIC_URL for browsers.
 """
 
+from importlib import import_module
 from pathlib import Path
 
 from starlette.middleware import Middleware
@@ -10,6 +11,10 @@ from streamlit.starlette import App
 
 from review_ui.web import ROUTES, SecurityHeaders, on_script_error
 from review_ui.wire import address
+
+# Streamlit loads them for the first component with data, which takes half a second: not while somebody waits.
+for library in ("pandas", "pyarrow"):
+    import_module(library)
 
 app = App(
     Path(__file__).with_name("main.py"),

@@ -2,7 +2,12 @@
 
 import itertools
 import json
+import logging
 import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,7 +22,9 @@ from screenalyzer.settings import Settings
 pytestmark = [pytest.mark.ray, pytest.mark.long]
 
 # 100 MB a batch and three of them at once, in a store of 128 MiB.
-_BATCH, _STORE = "16", "128"
+_BATCH, _STORE, _AMPLE = "16", "128", "1024"
+
+log = logging.getLogger(__name__)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +56,40 @@ def _environment(**more: str) -> dict[str, str]:
     }
 
 
+@contextmanager
+def _watched(folder: Path) -> Iterator[set[Path]]:
+    """The files that come and go below a folder."""
+    seen: set[Path] = set()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.05):
+            with suppress(OSError):  # one is gone while it is looked at
+                seen.update(p for p in folder.rglob("*") if p.is_file())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
 def test_what_does_not_fit_goes_over_the_disk(video: Path, quiet: dict[str, bytes], tmp_path: Path) -> None:
-    done = run([video], tmp_path, _environment())
-    assert done.returncode == 0, done.stderr
-    assert artifact_bytes(tmp_path) == quiet
+    spill, took = tmp_path / "spill", {}
+    spill.mkdir()
+    for store in (_STORE, _AMPLE):
+        root = tmp_path / store
+        more = {"RAY_object_spilling_directory": str(spill), "SCREENALYZER_RAY__OBJECT_STORE_MB": store}
+        with _watched(spill) as spilled:
+            began = time.monotonic()
+            done = run([video], root, _environment(**more))
+            took[store] = time.monotonic() - began
+        assert done.returncode == 0, done.stderr
+        assert artifact_bytes(root) == quiet
+        assert bool(spilled) == (store == _STORE)
+    log.info("seconds by the MiB of the store: %s", took)
 
 
 def test_without_room_on_the_disk_it_says_so_or_goes_on(
@@ -64,6 +101,7 @@ def test_without_room_on_the_disk_it_says_so_or_goes_on(
         done = run([video], root, _environment(RAY_object_spilling_directory=str(spill)), "--json")
         told = json.loads(done.stdout)[0]
         assert (done.returncode == 0) == (told["status"] == "done")
+        log.info("without room: %s", told)
     again = run([video], root, _environment())
     assert again.returncode == 0, again.stderr
     assert artifact_bytes(root) == quiet

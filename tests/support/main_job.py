@@ -34,6 +34,6 @@ def checkpoints(root: Path) -> int:
 
 
 def artifact_bytes(root: Path) -> dict[str, bytes]:
-    """Every artifact by its path; the audit log tells the time and is left out."""
-    files = (p for p in root.rglob("*") if p.is_file() and "diagnostics" not in p.parts)
+    """Every artifact by its path; logs tell the time and are left out."""
+    files = (p for p in root.rglob("*") if p.is_file() and not {"diagnostics", "logs"} & set(p.parts))
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
