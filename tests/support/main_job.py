@@ -2,10 +2,14 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from support.service import eventually
+
 Environment = dict[str, str]
+PATIENCE_S = 600
 
 
 def command(videos: Sequence[Path], root: Path | str, *more: str) -> list[str]:
@@ -26,6 +30,26 @@ def run(
     """Run to the end."""
     words = command(videos, root, *more)
     return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=900, check=False)
+
+
+@contextmanager
+def under_way(video: Path, root: Path, environment: Environment) -> "Iterator[subprocess.Popen[str]]":
+    """A run that has two checkpoints and is not over; with the block it is killed, if it still runs."""
+    with subprocess.Popen(
+        command([video], root), env=environment, stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            eventually(lambda: checkpoints(root) >= 2, PATIENCE_S, "two checkpoints")
+            assert running.poll() is None, "the run was over before anything could be lost"
+            yield running
+        finally:
+            running.kill()
+
+
+def check_ends_well(running: "subprocess.Popen[str]") -> None:
+    """Wait for its end, and show what it said where that was not a good one."""
+    _, said = running.communicate(timeout=PATIENCE_S)
+    assert running.returncode == 0, said
 
 
 def checkpoints(root: Path) -> int:
