@@ -3,7 +3,8 @@
 Whoever wants a lock writes an object of their own below its name and lists what is there. Who is alone has
 it; who sees another takes their own away and has not. So two never hold it, without any conditional write. A
 holder writes its object anew every few seconds. One that was not for longer than its life is a dead holder's,
-by the store's own clock: both time stamps that are compared are the store's.
+by the store's own clock: both time stamps that are compared are the store's. A holder that comes back after
+so long does not write it again, since another may have the lock by then.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ from screenalyzer.storage.store import Store
 
 LIFE_S: Final = 20.0
 RENEW_S: Final = 5.0
+_MARGIN_S: Final = 1.0  # by which a holder gives up before others may take over: clocks run apart
 _TRIES: Final = 4  # two who come at one moment see each other, and one must come again
 _PAUSE_S: Final = 0.2
 
@@ -71,10 +73,12 @@ class Leases:
     def check(self) -> None:
         """Refuse to go on where a lock could not be renewed for so long that another may have it.
 
+        A lock that was lost so is refused until its holder lets it go, though the store is back.
+
         Raises:
             StoreError: that is so.
         """
-        now = time.monotonic()
+        now = _now()
         with self._guard:
             late = any(now - written > LIFE_S - RENEW_S for written in self._held.values())
         if late:
@@ -86,9 +90,10 @@ class Leases:
     def _take(self, folder: str, key: str, wait_s: float) -> bool:
         deadline = time.monotonic() + wait_s
         for tries in range(1, 1_000_000):
+            began = _now()
             if self._try(folder, key):
                 with self._guard:
-                    self._held[key] = time.monotonic()
+                    self._held[key] = began
                 self._keep_renewing()
                 return True
             if tries >= _TRIES and time.monotonic() >= deadline:
@@ -128,6 +133,9 @@ class Leases:
     def _let_go(self, key: str) -> None:
         with self._guard:
             self._held.pop(key, None)
+        self._take_away(key)
+
+    def _take_away(self, key: str) -> None:
         try:
             self._store.remove([key])
         except StoreError:
@@ -149,13 +157,30 @@ class Leases:
                     self._renewer = None
                     return
             for key in keys:
-                began = time.monotonic()
-                try:
-                    self._store.put_bytes(b"", key)
-                except StoreError:
-                    continue
-                with self._guard:
-                    if key in self._held:
-                        self._held[key] = began
-                        continue
-                self._let_go(key)  # it was let go while it was written
+                self._write_anew(key)
+
+    def _write_anew(self, key: str) -> None:
+        """Renew one that has not lapsed; one that has keeps its old time, and so is lost for good."""
+        with self._guard:
+            written = self._held.get(key)
+        began = _now()
+        if written is None or _has_lapsed(written):
+            return
+        try:
+            self._store.put_bytes(b"", key)
+        except StoreError:
+            return
+        with self._guard:
+            if key in self._held and not _has_lapsed(written):
+                self._held[key] = began
+                return
+        self._take_away(key)  # it was let go while it was written, or came too late
+
+
+def _has_lapsed(written: float) -> bool:
+    return _now() - written > LIFE_S - _MARGIN_S
+
+
+def _now() -> float:
+    """Seconds of a clock that goes on while this machine is suspended, as those of the others do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

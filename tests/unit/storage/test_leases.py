@@ -4,15 +4,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.object_store import ObjectStore
+from support.object_store import BUCKET, ObjectStore
 
 from screenalyzer import artifacts, storage
 from screenalyzer.errors import StoreError
 from screenalyzer.storage import leases
+from screenalyzer.storage.leases import Leases
+from screenalyzer.storage.store import Store
 
 Node = Callable[[str], Path]
 
@@ -85,3 +87,50 @@ def test_who_could_not_renew_publishes_nothing_more(
         with pytest.raises(StoreError, match="another run may have taken over"):
             artifacts.write_bytes(here / "outputs/s/e/b", b"after")
     assert store.keys("root") == {"outputs/s/e/a"}
+
+
+class _Line(Store):
+    """A node's way to the store, on which writes are refused while it is cut, or held up."""
+
+    def __init__(self, *, refuses: bool) -> None:
+        super().__init__(f"s3://{BUCKET}/root")
+        self.is_open, self._refuses = threading.Event(), refuses
+        self.is_open.set()
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        if self._refuses and not self.is_open.is_set():
+            raise StoreError("the line is cut")
+        self.is_open.wait()
+        super().put_bytes(data, key)
+
+
+@pytest.fixture
+def line(request: pytest.FixtureRequest) -> Iterator[_Line]:
+    """The line of one node; `refuses` is the test's parameter."""
+    made = _Line(refuses=request.param)
+    yield made
+    made.is_open.set()
+
+
+@pytest.mark.parametrize("line", [True, False], ids=["refused", "held up"], indirect=True)
+def test_who_comes_back_after_another_took_over_has_lost_for_good(
+    line: _Line, store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LIFE_S", 4.0)
+    monkeypatch.setattr(leases, "RENEW_S", 0.3)
+    one = Leases(line, "leases", tmp_path / "one")
+    other = Leases(Store(f"s3://{BUCKET}/root"), "leases", tmp_path / "other")
+    with one.held("outputs/s/e") as mine:
+        assert mine
+        one.check()
+        line.is_open.clear()
+        with other.held("outputs/s/e", wait_s=60) as theirs:
+            assert theirs
+            line.is_open.set()
+            time.sleep(2)  # some rounds of renewing
+            with pytest.raises(StoreError, match="another run may have taken over"):
+                one.check()
+            assert len(store.client.list_objects_v2(Bucket=BUCKET, Prefix="root/leases")["Contents"]) == 1
+    with one.held("outputs/s/e") as mine:
+        assert mine
+        one.check()
