@@ -5,6 +5,8 @@ that two writers take turns instead of failing in the middle.
 
 PostgreSQL may be behind a network that is cut without a word. Then neither side waits long: a client gives
 its connection up, and the server ends the transaction, whose locks would keep everybody else waiting.
+
+Errors name the statement and not its parameters, which are names and hashes of passwords: errors are logged.
 """
 
 from collections.abc import Iterator
@@ -90,10 +92,11 @@ def _engine(url: str) -> Engine:
             pool_pre_ping=True,
             pool_size=10,
             max_overflow=20,
+            hide_parameters=True,
         )
     if backend != "sqlite":
         raise SettingsError(f"DATABASE_URL names {backend}; use postgresql://… or sqlite:///….")
-    engine = create_engine(parsed, connect_args={"timeout": _BUSY_S})
+    engine = create_engine(parsed, connect_args={"timeout": _BUSY_S}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
