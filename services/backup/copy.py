@@ -40,7 +40,7 @@ class Done:
         rows: of the database.
         files: of the data root.
         bytes: of these files.
-        copied: files whose content was read; all others were known by the former backup.
+        copied: files whose content was read; all others are whole in the former backup, by their size.
         secrets: whether it holds the keys.
     """
 
@@ -73,7 +73,7 @@ def back_up(services: Services, target: Path, *, secrets: bool, keep: int | None
     with taken(target / "backup.lock") as mine:
         if not mine:
             raise ServiceError(f"another backup is being made in {target}. Wait for it.")
-        name = f"{now():%Y%m%dT%H%M%S%f}Z"
+        name = vault.name_at(now())
         report("rows of the database")
         with tempfile.TemporaryDirectory(dir=target, prefix=".rows-") as scratch:
             file = Path(scratch) / "rows.jsonl"
@@ -85,7 +85,7 @@ def back_up(services: Services, target: Path, *, secrets: bool, keep: int | None
         keys = _keep_secrets(services.settings.secrets, vault) if secrets else {}
         vault.finish(Manifest(name, revision, digest, row_count, files, keys))
         if keep:
-            vault.prune(keep)
+            vault.prune(keep, name)
     return Done(name, row_count, len(files), sum(s.size for s in files.values()), copied, bool(keys))
 
 
@@ -97,14 +97,13 @@ def restore(services: Services, source: Path, name: str | None, report: Report) 
         StoreError: the object store does not answer.
     """
     root, vault = services.settings.root, Vault(source)
-    if not vault.names():
-        raise ServiceError(f"there is no backup in {source}.")
-    manifest = vault.manifest(name or vault.names()[-1])
+    manifest = vault.find(name)
     if holder(root) is not None:
         raise ServiceError("the service runs. Stop it with `screenalyzer down`.")
     for kind in sorted(_KEPT):
         if any(storage.files_below(root / kind)):
             raise ServiceError(f"{root / kind} is not empty. Restore into an empty data root.")
+    rows.check(services.database, manifest.revision)
     report("checking the backup")
     vault.check(manifest)
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -143,7 +142,8 @@ def _keep_once(root: Path, vault: Vault, known: Mapping[str, Saved]) -> tuple[di
                 continue
             path = entry.path.relative_to(root).as_posix()
             before = known.get(path)
-            if before and (before.size, before.version) == (entry.size, entry.version):
+            unchanged = before and (before.size, before.version) == (entry.size, entry.version)
+            if before and unchanged and vault.has(before):
                 files[path] = before
             elif saved := _keep(entry, vault):
                 files[path] = saved

@@ -11,13 +11,27 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Connection, DateTime, MetaData, Table, func, insert, select, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    MetaData,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+)
 
 from screenalyzer.errors import ServiceError
 from services.db.engine import Database
 from services.db.migrate import config, upgrade
 
 _AT_ONCE: Final = 1000  # rows
+_FILLED: Final = "the database holds tables already. Restore into an empty one."
 
 
 def dump(database: Database, target: Path) -> tuple[str, int]:
@@ -44,21 +58,45 @@ def dump(database: Database, target: Path) -> tuple[str, int]:
     return revision, count
 
 
+def check(database: Database, revision: str) -> None:
+    """See whether rows of that revision can be loaded into the database.
+
+    Raises:
+        ServiceError: the database is not empty, or the rows are of a later version than this program.
+    """
+    if _has_tables(database.engine):
+        raise ServiceError(_FILLED)
+    known = {script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()}
+    if revision not in known:
+        raise ServiceError(
+            f"the backup is of a version that this one does not know (tables {revision}). "
+            "Restore it with the version that made it, or a later one."
+        )
+
+
 def load(database: Database, source: Path, revision: str) -> int:
     """Make the tables as they were, fill them, and bring them to this version; returns how many rows.
 
+    `check` says beforehand whether that can be.
+
     Raises:
-        ServiceError: the database is not empty, or of a later version than this program.
+        ServiceError: the database is not empty any more.
     """
     found = config()
     with database.engine.execution_options(writes=True).begin() as connection:
-        if MigrationContext.configure(connection).get_current_revision() is not None:
-            raise ServiceError("the database holds a service already. Restore into an empty one.")
+        if inspect(connection).get_table_names():
+            raise ServiceError(_FILLED)
         found.attributes["connection"] = connection
         command.upgrade(found, revision)
         count = _fill(connection, source)
     upgrade(database)
     return count
+
+
+def _has_tables(engine: Engine) -> bool:
+    if engine.dialect.name == "sqlite" and not Path(str(engine.url.database)).exists():
+        return False  # a connection would make the file
+    return bool(inspect(engine).get_table_names())
 
 
 def _fill(connection: Connection, source: Path) -> int:

@@ -9,7 +9,8 @@ import typer
 from screenalyzer.settings import Settings
 from services.backup.copy import Done, back_up
 from services.backup.copy import restore as set_up
-from services.cli.console import AsJson, DataRoot, out, read_environment, say_json
+from services.backup.vault import Vault
+from services.cli.console import AsJson, DataRoot, out, read_environment, say_error, say_json
 from services.context import Services
 from services.settings import ServiceSettings
 
@@ -21,9 +22,21 @@ def backup(
         bool, typer.Option("--with-secrets", help="Keep the signing keys too; guard the folder like them.")
     ] = False,
     keep: Annotated[int | None, typer.Option(min=1, help="Backups to keep; older ones are removed.")] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Read a backup again and make none. Exit code 1 if it is damaged."),
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of the backup to check; the newest if left out.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Copy the database and the data root while the service runs; only what the last backup has not."""
+    if check:
+        _check(Vault(target), name, as_json)
+        return
+    if name:
+        raise typer.BadParameter("--name goes with --check alone: a new backup is named by its time.")
     services = _services(data_root)
     report = (lambda _: None) if as_json else _say
     _tell(back_up(services, target, secrets=with_secrets, keep=keep, report=report), as_json)
@@ -39,6 +52,23 @@ def restore(
     services = _services(data_root)
     report = (lambda _: None) if as_json else _say
     _tell(set_up(services, source, name, report), as_json)
+
+
+def _check(vault: Vault, name: str | None, as_json: bool) -> None:
+    manifest, damaged = vault.find(name), list[str]()
+    for place in vault.damaged(manifest):
+        damaged.append(str(place))
+        say_error(f"{place} is missing or damaged.")
+    if as_json:
+        say_json({"name": manifest.name, "files": len(manifest.files), "damaged": damaged})
+    elif not damaged:
+        out.print(f"{manifest.name}: all as it was written", markup=False, soft_wrap=True)
+    if damaged:
+        say_error(
+            f"backup {manifest.name} cannot be restored. Remove the damaged contents and back up again: "
+            "what is still in the data root is copied anew."
+        )
+        raise typer.Exit(1)
 
 
 def _services(data_root: Path) -> Services:

@@ -6,11 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import MetaData, select
+import time_machine
+from sqlalchemy import MetaData, inspect, select
 from support.api import add_show
 from support.databases import close_services
 from support.object_store import BUCKET, ObjectStore
@@ -19,6 +22,7 @@ from support.purging import furnish
 from screenalyzer import artifacts
 from screenalyzer.errors import ServiceError
 from screenalyzer.settings import Settings
+from services.backup import rows
 from services.backup.copy import back_up, restore
 from services.backup.vault import Vault
 from services.context import Services
@@ -29,6 +33,9 @@ from services.settings import ServiceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_TOTALS = "outputs/Ægir/one/totals.csv"
 
 
 def _quiet(_: str) -> None:
@@ -87,6 +94,11 @@ def _files(root: Path) -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
 
 
+def _check(target: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services.cli.main", "backup", str(target), "--check", *words]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
 def test_what_is_restored_is_what_was_there(world: Services, empty_url: str, tmp_path: Path) -> None:
     done = back_up(world, tmp_path / "kept", secrets=False, keep=None, report=_quiet)
     assert done.copied == done.files > 10
@@ -107,7 +119,7 @@ def test_what_is_restored_is_what_was_there(world: Services, empty_url: str, tmp
 def test_unchanged_files_are_not_copied_again(world: Services, tmp_path: Path) -> None:
     target = tmp_path / "kept"
     first = back_up(world, target, secrets=False, keep=None, report=_quiet)
-    path = world.settings.root / "outputs/Ægir/one/totals.csv"
+    path = world.settings.root / _TOTALS
     artifacts.write_bytes(path, b"new")
     second = back_up(world, target, secrets=False, keep=None, report=_quiet)
     assert (second.copied, second.files) == (1, first.files + 1)
@@ -148,6 +160,95 @@ def test_nothing_is_written_over_and_damage_is_found_first(world: Services, tmp_
         restore(other, target, None, _quiet)
     assert not _files(other.settings.root)
     assert not (tmp_path / "other.db").exists()
+
+
+def test_a_database_with_tables_is_refused_before_anything_is_written(
+    world: Services, empty_url: str, tmp_path: Path
+) -> None:
+    back_up(world, tmp_path / "kept", secrets=True, keep=None, report=_quiet)
+    other = _services(tmp_path / "other", empty_url)
+    upgrade(other.database)
+    before = _rows(other)
+    with pytest.raises(ServiceError, match="the database holds tables already"):
+        restore(other, tmp_path / "kept", None, _quiet)
+    assert not list(other.settings.root.iterdir())
+    vault = Vault(tmp_path / "kept")
+    manifest = vault.find(None)
+    with pytest.raises(ServiceError, match="the database holds tables already"):
+        rows.load(other.database, vault.place(manifest.rows), manifest.revision)
+    assert _rows(other) == before
+    close_services(other)
+
+
+def test_a_backup_of_a_later_version_is_refused_before_anything_is_written(
+    world: Services, empty_url: str, tmp_path: Path
+) -> None:
+    done = back_up(world, tmp_path / "kept", secrets=True, keep=None, report=_quiet)
+    vault = Vault(tmp_path / "kept")
+    vault.finish(replace(vault.manifest(done.name), revision="9999"))
+    other = _services(tmp_path / "other", empty_url)
+    with pytest.raises(ServiceError, match=r"does not know \(tables 9999\)"):
+        restore(other, tmp_path / "kept", None, _quiet)
+    assert not list(other.settings.root.iterdir())
+    assert not (tmp_path / "other.db").exists()
+    assert not inspect(other.database.engine).get_table_names()
+    close_services(other)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_next_backup_copies_again_what_is_missing_or_cut(world: Services, tmp_path: Path) -> None:
+    target = tmp_path / "kept"
+    first = back_up(world, target, secrets=True, keep=None, report=_quiet)
+    vault = Vault(target)
+    manifest = vault.manifest(first.name)
+    missing, cut = sorted({s.sha256 for s in manifest.files.values()})[:2]
+    vault.place(missing).unlink()
+    vault.place(cut).write_bytes(b"")
+    vault.place(manifest.rows).write_bytes(b"rotten")
+    vault.place(manifest.secrets["keys.json"].sha256).write_bytes(b"rotten")
+    assert len(list(vault.damaged(manifest))) == 4
+    second = back_up(world, target, secrets=True, keep=None, report=_quiet)
+    assert second.copied == sum(s.sha256 in {missing, cut} for s in manifest.files.values())
+    for name in (first.name, second.name):
+        vault.check(vault.manifest(name))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_check_finds_what_kept_its_size(world: Services, tmp_path: Path) -> None:
+    target = tmp_path / "kept"
+    nothing = _check(target)
+    assert (nothing.returncode, nothing.stdout) == (1, "")
+    assert "there is no backup" in nothing.stderr
+    first = back_up(world, target, secrets=False, keep=None, report=_quiet)
+    artifacts.write_bytes(world.settings.root / _TOTALS, b"new")
+    second = back_up(world, target, secrets=False, keep=None, report=_quiet)
+    whole = _check(target)
+    assert (whole.returncode, whole.stdout) == (0, f"{second.name}: all as it was written\n")
+    content = Vault(target).place(Vault(target).manifest(second.name).files[_TOTALS].sha256)
+    content.write_bytes(b"nEw")
+    found = _check(target, "--json")
+    assert found.returncode == 1
+    assert json.loads(found.stdout)["damaged"] == [str(content)]
+    assert f"{content} is missing or damaged" in found.stderr
+    assert _check(target, "--name", first.name).returncode == 0
+    content.unlink()
+    back_up(world, target, secrets=False, keep=None, report=_quiet)
+    assert _check(target, "--name", second.name).returncode == 0
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_newest_is_the_newest_though_the_clock_was_set_back(world: Services, tmp_path: Path) -> None:
+    target, vault = tmp_path / "kept", Vault(tmp_path / "kept")
+    with time_machine.travel(datetime.now(UTC) + timedelta(days=400), tick=False):
+        former = [back_up(world, target, secrets=False, keep=None, report=_quiet).name for _ in range(2)]
+    assert vault.names() == former
+    done = back_up(world, target, secrets=False, keep=1, report=_quiet)
+    assert done.name > former[-1]
+    assert vault.names() == [done.name]
+    vault.finish(replace(vault.manifest(done.name), name="kept by hand"))
+    last = back_up(world, target, secrets=False, keep=1, report=_quiet)
+    assert vault.names() == [last.name, "kept by hand"]
+    vault.check(vault.manifest(last.name))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
