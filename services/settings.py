@@ -93,7 +93,11 @@ class QueueSettings(Slice):
     )
     idle_s: float = Field(60, ge=0, description="a worker too many ends after so long, once it is idle")
     harvest: int = Field(2, ge=1)
-    inference: int = Field(1, ge=1, description="one alone already uses every decoder of the cluster")
+    inference: int = Field(
+        1,
+        ge=1,
+        description="one alone already uses every decoder of the cluster; one worker is left to other stages",
+    )
     tracking: int = Field(2, ge=1)
     cluster: int = Field(2, ge=1)
     assist: int = Field(2, ge=1)
@@ -106,12 +110,17 @@ class QueueSettings(Slice):
     backoff_s: float = Field(1.0, gt=0, description="wait before the second attempt; doubles with each")
 
     def capacity(self, queue: QueueName) -> int:
-        """How many stages of a queue run at once."""
-        return int(getattr(self, queue))
+        """How many stages of a queue run at once; inference leaves one worker to all the others."""
+        asked = int(getattr(self, queue))
+        return max(1, min(asked, self._most_workers - 1)) if queue == "inference" else asked
 
     def workers_for(self, stages: int) -> int:
         """How many workers there should be for so many stages at once."""
-        return max(self.workers, min(stages, self.max_workers or self.workers))
+        return max(self.workers, min(stages, self._most_workers))
+
+    @property
+    def _most_workers(self) -> int:
+        return max(self.workers, self.max_workers or 0)
 
 
 class AccessSettings(Slice):
@@ -140,7 +149,7 @@ class RetentionSettings(Slice):
     crops_days: float | None = Field(365, ge=0, description="face crops of the selected samples")
     exports_days: float | None = Field(30, ge=0, description="exports and pictures; made again at any time")
     events_days: float | None = Field(90, ge=0, description="events of finished jobs")
-    logs_days: float | None = Field(30, ge=0, description="logs of the libraries")
+    logs_days: float | None = Field(30, ge=0, description="files in logs/ that nothing writes to any more")
 
 
 class DeadlineSettings(Slice):

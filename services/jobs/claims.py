@@ -111,6 +111,8 @@ def complete(
 ) -> Job:
     """Record that the stage is done, and make the next one due.
 
+    Counts also where the attempt was taken for dead meanwhile, as long as nobody else has begun another.
+
     Args:
         session: of the transaction.
         mine: the claim.
@@ -121,7 +123,7 @@ def complete(
     Raises:
         Fenced: the run was given to somebody else.
     """
-    job, run = _mine(session, mine)
+    job, run = _mine(session, mine, revive=True)
     seconds = _spent(run)
     for each in job.runs if length_ms else ():
         each.total_ms = length_ms
@@ -245,8 +247,8 @@ def catch_up(session: Session) -> None:
 
 def _lose(session: Session, job: Job, run: StageRun, cfg: QueueSettings) -> bool:
     """A worker died: due again at once, unless it keeps dying of this; returns whether it is due."""
-    run.error = f"the worker {run.worker} was lost while it ran attempt {run.attempt}"
-    run.busy_s += max(0.0, ((run.heartbeat_at or now()) - (run.started_at or now())).total_seconds())
+    run.error = _lost(run)
+    run.busy_s += _heard(run)
     run.failures = 0 if run.done_ms > run.first_done_ms else run.failures + 1
     note(session, job, "worker-lost", {"stage": run.stage, "attempt": run.attempt})
     _count_failure(session, run, "lost")
@@ -301,11 +303,31 @@ def _locked(session: Session, run_id: str) -> tuple[Job, StageRun] | None:
     return job, run
 
 
-def _mine(session: Session, mine: Claim) -> tuple[Job, StageRun]:
+def _mine(session: Session, mine: Claim, *, revive: bool = False) -> tuple[Job, StageRun]:
     found = _locked(session, mine.run_id)
-    if found is None or found[1].attempt != mine.attempt or found[1].state != "running":
+    if found is None or found[1].attempt != mine.attempt:
+        raise Fenced
+    if found[1].state != "running" and not (revive and _revive(*found)):
         raise Fenced
     return found
+
+
+def _revive(job: Job, run: StageRun) -> bool:
+    """Take back that the latest attempt was lost; returns whether that was the last that was said of it."""
+    if job.state not in _LIVE or run.state not in {"ready", "queued"} or run.error != _lost(run):
+        return False
+    run.state = "running"
+    run.busy_s = max(0.0, run.busy_s - _heard(run))
+    return True
+
+
+def _lost(run: StageRun) -> str:
+    return f"the worker {run.worker} was lost while it ran attempt {run.attempt}"
+
+
+def _heard(run: StageRun) -> float:
+    """Seconds from the start of the attempt to its last word."""
+    return max(0.0, ((run.heartbeat_at or now()) - (run.started_at or now())).total_seconds())
 
 
 def _silent(run: StageRun, cfg: QueueSettings) -> bool:

@@ -21,7 +21,8 @@ PLANS: Final[dict[JobKind, tuple[tuple[str, QueueName], ...]]] = {
     "sweep": (("sweep", "ops"),),
 }
 
-# Late stages first: an episode that is nearly done is finished before another is begun.
+# As a worker looks for work. First what keeps the models busy and what reviews wait for, then late stages: an
+# episode that is nearly done is finished before another is begun.
 QUEUES: Final[tuple[QueueName, ...]] = (
-    "ops", "analytics", "assist", "cluster", "tracking", "harvest", "inference",
+    "inference", "cluster", "ops", "analytics", "assist", "tracking", "harvest",
 )  # fmt: skip

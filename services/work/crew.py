@@ -56,6 +56,7 @@ class Crew:
         """
         self._leaving, self._leave_s = threading.Event(), leave_s
         self._workers: dict[int, Any] = {}
+        self._asked_to_retire: dict[int, Any] = {}  # what each will answer
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         from pipelines.cluster import layout_here  # noqa: PLC0415 - not on whoever builds the application
         from screenalyzer.faces.embedders import with_embedder  # noqa: PLC0415 - likewise
@@ -113,6 +114,7 @@ class Crew:
             self._moved = time.monotonic()
 
     def _look(self) -> None:
+        self._see_off()
         wanted = self._wanted()
         for number in range(wanted):
             if number not in self._workers and len(self._workers) < wanted and not self._leaving.is_set():
@@ -124,7 +126,7 @@ class Crew:
             return
         self._too_many_since = self._too_many_since or time.monotonic()
         if time.monotonic() - self._too_many_since >= self._services.settings.queues.idle_s:
-            self._end_idle([n for n in sorted(busy, reverse=True) if not busy[n]], wanted)
+            self._retire([n for n in sorted(busy, reverse=True) if not busy[n]], wanted)
 
     def _wanted(self) -> int:
         queues = self._services.settings.queues
@@ -165,15 +167,28 @@ class Crew:
             except RayActorError as e:
                 if not self._leaving.is_set():
                     log.warning("worker %d is gone for good (%s); another is started", number, e)
+                    self._asked_to_retire.pop(number, None)
                     self._workers[number] = self._begin(number)
         return busy
 
-    def _end_idle(self, idle: list[int], wanted: int) -> None:
-        for number in idle[: len(self._workers) - wanted]:
-            worker = self._workers[number]
-            if ray.get(worker.retire.remote(), timeout=_ASK_S):
-                ray.kill(worker)
-                del self._workers[number]
+    def _retire(self, idle: list[int], wanted: int) -> None:
+        """Ask those that are too many; one that waits for a Redis that is away answers late."""
+        left = [n for n in idle if n not in self._asked_to_retire]
+        for number in left[: max(0, len(self._workers) - len(self._asked_to_retire) - wanted)]:
+            self._asked_to_retire[number] = self._workers[number].retire.remote()
+
+    def _see_off(self) -> None:
+        """End those that have said that they take no more; where they are wanted again, others are begun."""
+        for number, answer in list(self._asked_to_retire.items()):
+            if not ray.wait([answer], timeout=0)[0]:
+                continue
+            del self._asked_to_retire[number]
+            try:
+                has_retired = ray.get(answer)
+            except RayActorError:  # it died before it answered, and begins anew
+                continue
+            if has_retired:
+                ray.kill(self._workers.pop(number))
                 log.info("worker %d was idle and too many; %d are left", number, len(self._workers))
 
 

@@ -16,15 +16,20 @@ from services.uploads.finish import complete_unfinished
 _UNDELIVERED_S = 2.0
 
 
-def reconcile(services: Services) -> None:
+def reconcile(services: Services, *, could_be_heard: bool = True) -> None:
     """Take back what the dead held, finish uploads, publish reviews, send what is due, resend what was lost.
 
     Safe to run anywhere, at any time, by many at once.
 
+    Args:
+        services: with the stores.
+        could_be_heard: whether the database answered until now; where it was away, nobody who is silent is
+            taken for dead yet.
+
     Raises:
         RedisError: Redis is away; SQL has been put right all the same.
     """
-    if _any_silent(services):
+    if could_be_heard and _any_silent(services):
         with services.database.write() as session:
             claims.reap(session, services.settings.queues)
     if _any_far_off(services):

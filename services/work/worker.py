@@ -10,6 +10,7 @@ import random
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
@@ -42,6 +43,8 @@ _NO_ROOM_AGAIN_S = 10.0
 _NO_ROOM = "{}. The stage goes on by itself once the disk has room again."
 _RECORD_FOR_S = 60.0  # how long a finished stage waits for a database that is away
 
+Run = Callable[[Bench, Claim, Control], Done]
+
 
 @dataclass
 class _Shift:
@@ -57,7 +60,9 @@ class _Shift:
 class Worker:
     """The actor."""
 
-    def __init__(self, name: str, main_job: Settings, embedder: EmbedderId, layout: Layout) -> None:
+    def __init__(
+        self, name: str, main_job: Settings, embedder: EmbedderId, layout: Layout, run: Run = run_stage
+    ) -> None:
         """Begin to work at once, in a thread, so that the actor can still be asked how it is.
 
         Args:
@@ -65,12 +70,14 @@ class Worker:
             main_job: settings of the main job, with the embedder resolved.
             embedder: its id.
             layout: what each part gets of the cluster.
+            run: runs a stage.
         """
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         self._services = Services(ServiceSettings(), main_job)
         self._bench = Bench(self._services, embedder, layout)
-        self._name = name
+        self._name, self._run_stage = name, run
         self._shift = _Shift()
+        self._database_answered = True
         self._forget_former_self()
         threading.Thread(target=self._work, daemon=True).start()
 
@@ -105,12 +112,16 @@ class Worker:
         while not self._shift.leaving.is_set():
             try:
                 if time.monotonic() - reconciled > _RECONCILE_S:
-                    reconcile(self._services)
+                    answered, self._database_answered = self._database_answered, True
+                    reconcile(self._services, could_be_heard=answered)
                     reconciled = time.monotonic() + random.uniform(0, 1)  # workers take turns
                 if self._work_once():
                     continue
-            except (RedisError, OperationalError) as e:
-                log.warning("a store does not answer: %s", e)
+            except RedisError as e:
+                log.warning("Redis does not answer: %s", e)
+            except OperationalError as e:
+                self._database_answered = False
+                log.warning("the database does not answer: %s", e)
             except Exception:
                 log.exception("worker %s", self._name)
             self._shift.leaving.wait(_IDLE_S)
@@ -146,8 +157,7 @@ class Worker:
         try:
             with Control(self._services, mine, message, self._name) as control:
                 self._shift.control = control
-                outcome = self._attempt(mine, control)
-            self._record(mine, outcome)
+                self._record(mine, self._attempt(mine, control))
         except Fenced:
             log.warning("job %s: %s was taken over, attempt %d ends", mine.job_id, mine.stage, mine.attempt)
         finally:
@@ -158,7 +168,7 @@ class Worker:
     def _attempt(self, mine: Claim, control: Control) -> "Done | Exception":
         """Run the stage; whatever it raises is its outcome."""
         try:
-            return run_stage(self._bench, mine, control)
+            return self._run_stage(self._bench, mine, control)
         except Stopped as e:
             if control.fenced:
                 raise Fenced from e
@@ -174,6 +184,7 @@ class Worker:
             try:
                 self._write_down(mine, outcome)
             except OperationalError:
+                self._database_answered = False
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_IDLE_S)

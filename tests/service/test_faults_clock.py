@@ -1,7 +1,8 @@
 """The clock jumps an hour: nothing waits for it to come round again, nothing that was ended opens."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,13 +11,18 @@ from sqlalchemy import update
 from support.api import Api, add_episode, add_job, add_show, api_on, problem_code
 from support.callers import PASSWORD
 from support.databases import close_services, services_on
+from support.tus_server import encode
 
 from screenalyzer import audit
+from screenalyzer.artifacts import EpisodePaths
 from services.access import sessions, signing, trail
-from services.db.models import Edit, Job, LoginSession, StageRun, now
+from services.db.models import Edit, Job, LoginSession, StageRun, User, now
 from services.jobs import claims, eta
 from services.jobs.claims import Claim
+from services.privacy import retention
 from services.privacy.retention import ensure_sweep
+from services.uploads import parts, store
+from services.uploads.creation import create
 from services.work.reconcile import reconcile
 
 if TYPE_CHECKING:
@@ -227,10 +233,48 @@ def test_a_sweep_and_a_publication_come_all_the_same(
         assert session.query(Job).filter_by(kind="sweep").count() == 1
 
 
-def test_an_hour_is_no_reason_to_remove_anything(world: "Services", clock: Callable[[float], None]) -> None:
-    job_id = _job(world)
-    clock(HOUR)
-    reconcile(world)
-    clock(-HOUR + timedelta(seconds=5).total_seconds())
-    reconcile(world)
-    assert _run(world, job_id).state == "queued"
+def test_an_hour_is_no_reason_to_remove_anything(
+    database_url: str, real_redis: "RealRedis", tmp_path: "Path", clock: Callable[[float], None]
+) -> None:
+    """What is kept for a day is there after an hour, and gone after another day."""
+    day = {"videos_days": 1, "exports_days": 1}
+    with ExitStack() as held:
+        world = services_on(
+            tmp_path / "data", database_url, real_redis.url, retention=day, uploads={"expire_hours": 24}
+        )
+        held.callback(close_services, world)
+        things = [_video(world), _export(world), _open_upload(world)]
+        for jump, left in ((HOUR, things), (24 * HOUR, [])):
+            clock(jump)
+            swept = retention.sweep(world)
+            assert store.expire(world) == 0  # the sweep has looked after uploads as well
+            assert [t for t in things if t.exists()] == left
+            gone = 0 if left else 1
+            assert (swept["videos"]["files"], swept["exports"]["files"]) == (gone, gone)
+            assert swept["uploads"] == {"uploads": gone}
+
+
+def _video(services: "Services") -> "Path":
+    add_episode(services, add_show(services), content=b"a video")
+    (found,) = (services.settings.root / "videos").rglob("*.mp4")
+    return found
+
+
+def _export(services: "Services") -> "Path":
+    path = EpisodePaths(services.settings.root, "My-Show", "s01e01").exports / "screentime.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("person,seconds")
+    return path
+
+
+def _open_upload(services: "Services") -> "Path":
+    header = encode({"filename": "a.mp4", "show": "My-Show"})
+    with services.database.write() as session:
+        user = User(name="ana", name_key="ana", role="analyst")
+        session.add(user)
+        session.flush()
+        who = sessions.Caller(user.id, user.name, "analyst", "")
+        upload_id = create(session, services, who, 1000, header).id
+    path = parts.part_path(services.settings.root, upload_id)
+    path.write_bytes(b"x")
+    return path

@@ -86,6 +86,44 @@ def test_who_was_thought_dead_cannot_commit(services: Services) -> None:
         claims.complete(session, second)
 
 
+def test_who_was_thought_dead_counts_while_nobody_else_has_begun(services: Services) -> None:
+    job_id = _new_job(services)
+    mine = _take(services)
+    with services.database.write() as session:
+        let_pass(session, CFG.lease_s + 1)
+        assert claims.reap(session, CFG) == 1
+        dispatch(session, CFG)
+    for act in (
+        lambda s: claims.beat(s, mine, 0, 0),
+        lambda s: claims.fail(s, mine, "", "", CFG, final=False),
+        lambda s: claims.stopped(s, mine),
+    ):
+        with pytest.raises(Fenced), services.database.write() as session:
+            act(session)
+    with services.database.write() as session:
+        claims.complete(session, mine, result={"harvest": 1})
+    job = _job(services, job_id)
+    assert (job.runs[0].state, job.runs[0].error, job.runs[1].state) == ("done", None, "ready")
+    assert job.result == {"harvest": 1}
+    assert job.runs[0].busy_s < CFG.lease_s  # its time counts once
+    with services.database.write() as session:
+        assert claims.claim(session, mine.run_id, "w2", CFG) is None
+
+
+def test_who_was_thought_dead_is_too_late_once_people_asked_anew(services: Services) -> None:
+    job_id = _new_job(services)
+    mine = _take(services)
+    with services.database.write() as session:
+        let_pass(session, CFG.lease_s + 1)
+        assert claims.reap(session, CFG) == 1
+    with services.database.write() as session:
+        lifecycle.cancel(session, session.get_one(Job, job_id))
+    with services.database.write() as session:
+        lifecycle.retry(session, session.get_one(Job, job_id), "harvest")
+    with pytest.raises(Fenced), services.database.write() as session:
+        claims.complete(session, mine)
+
+
 def test_only_one_of_many_gets_a_run(services: Services) -> None:
     _new_job(services)
     with services.database.write() as session:
