@@ -132,11 +132,7 @@ class Keyring:
                 self._write((_new_root(),))
 
     def _write(self, roots: tuple[_Root, ...]) -> None:
-        keys = [
-            {"kid": r.kid, "secret": base64.b64encode(r.secret).decode(), "created_at": r.created_at}
-            for r in roots
-        ]
-        private.write(self._path, json.dumps({"keys": keys}, indent=1).encode() + b"\n")
+        private.write(self._path, json.dumps(_plain(roots), indent=1).encode() + b"\n")
 
     def _read(self) -> tuple[_Root, ...]:
         with self._path.open("rb") as file:
@@ -150,6 +146,19 @@ class Keyring:
 def _mark(found: os.stat_result) -> tuple[int, int, int]:
     """Changes with each replacement of a file, and with its mode."""
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+
+def new_keys() -> str:
+    """The content of a keys.json with one new key, on one line, for who gives keys by the environment."""
+    return json.dumps(_plain((_new_root(),)))
+
+
+def _plain(roots: tuple[_Root, ...]) -> dict[str, list[dict[str, str]]]:
+    keys = [
+        {"kid": r.kid, "secret": base64.b64encode(r.secret).decode(), "created_at": r.created_at}
+        for r in roots
+    ]
+    return {"keys": keys}
 
 
 def _new_root() -> _Root:

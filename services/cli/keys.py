@@ -19,6 +19,14 @@ def _keys() -> None:
 
 
 @app.command()
+def new() -> None:
+    """Print a new key as SCREENALYZER_SIGNING_KEYS takes it, for a service whose keys lie in no file."""
+    from services.access.keys import new_keys  # noqa: PLC0415 - what loads the database waits until now
+
+    out.print(new_keys(), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
 def rotate(
     data_root: DataRoot = Path("data"),
     end_all: Annotated[

@@ -17,7 +17,12 @@ log = logging.getLogger(__name__)
 _END_S = 3.0
 _PATIENCE_S = 20.0
 _MESSAGE_MB = 64  # a review of an episode, many times over
-_SECRETS = ("DATABASE_URL", "REDIS_URL", "RAY_AUTH_TOKEN")
+# What its process may see of the environment: nothing of the service, of Ray or of a cloud.
+_PASSED = frozenset({
+    "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV",
+    "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+})  # fmt: skip
+_PASSED_GROUPS = ("LC_", "XDG_", "PYTHON", "STREAMLIT_", "OMP_", "OPENBLAS_")
 
 
 class ReviewUi:
@@ -81,9 +86,9 @@ class ReviewUi:
 
     def _environment(self, api: str, url: str, ca_cert: str | None) -> dict[str, str]:
         """What its process is given: the API's address, and nothing else of the service."""
-        env = {k: v for k, v in os.environ.items() if k not in _SECRETS and not k.startswith("SCREENALYZER_")}
+        passed = {k: v for k, v in os.environ.items() if k.upper() in _PASSED or k.startswith(_PASSED_GROUPS)}
         return {
-            **env,
+            **passed,
             "SCREENALYZER_URL": url,
             "SCREENALYZER_PUBLIC_URL": address.public_url(self._cfg, api),
             "SCREENALYZER_CA_CERT": ca_cert or "",

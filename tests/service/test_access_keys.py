@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from screenalyzer.errors import SettingsError
-from services.access.keys import KEYS_FILE, Keyring
+from services.access.keys import KEYS_FILE, Keyring, new_keys
 from services.settings import ServiceSettings
 
 _REPO = Path(__file__).resolve().parents[2]
@@ -200,3 +200,11 @@ def test_a_kill_at_any_moment_leaves_whole_keys_and_no_lock(tmp_path: Path) -> N
         keyring.rotate()
         assert keyring.find(before.kid, "url") == before
         assert (tmp_path / KEYS_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_new_key_is_what_the_environment_takes(tmp_path: Path) -> None:
+    given = new_keys()
+    assert "\n" not in given
+    keyring = Keyring(tmp_path, SecretStr(given))
+    assert keyring.newest("url").kid == json.loads(given)["keys"][0]["kid"]
+    assert new_keys() != given
