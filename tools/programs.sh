@@ -13,6 +13,8 @@ one_of "${SCREENALYZER_CHROMIUM:-}" chromium chromium-browser google-chrome \
 { there prometheus && there promtool; } \
     || { packages+=(prometheus); services+=(prometheus); tests+=("metrics and alerts"); }
 there nginx || { packages+=(nginx); services+=(nginx); tests+=("the reverse proxy"); }
+there kubectl || say "kubectl: not found, so the tests of Kubernetes' files are skipped. Debian 12's is too old for them: \
+https://kubernetes.io/docs/tasks/tools/ has another, of 1.21 or later"
 [ "${#packages[@]}" -gt 0 ] || exit 0
 
 skipped="$(printf '%s, ' "${tests[@]}")"

@@ -125,6 +125,24 @@ def test_prometheus_and_grafana_find_what_they_look_for(whole: dict[str, Any]) -
     assert list(Path(mounted[folder["options"]["path"]]).glob("*.json"))
 
 
+def test_grafana_does_not_start_without_a_password(whole: dict[str, Any], tmp_path: Path) -> None:
+    grafana = whole["services"]["grafana"]
+    assert grafana["environment"]["GF_SECURITY_ADMIN_PASSWORD"] == "f00"
+    *shell, line = grafana["entrypoint"]
+    own = tmp_path / "run.sh"
+    own.write_text("#!/bin/sh\necho it starts\n")
+    own.chmod(0o755)
+    words = [*shell, line.replace("$$", "$").replace("/run.sh", str(own))]
+
+    def start(**env: str) -> tuple[int, str]:
+        done = subprocess.run(words, capture_output=True, text=True, env=env, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    assert start(GF_SECURITY_ADMIN_PASSWORD="f00") == (0, "it starts\n")
+    refused = (1, "GRAFANA_PASSWORD: set it in infra/.env\n")
+    assert start(GF_SECURITY_ADMIN_PASSWORD="") == start() == refused
+
+
 def test_nginx_takes_the_proxys_configuration(tmp_path: Path) -> None:
     cert, key = self_signed(tmp_path)
     text = (INFRA / "compose" / "nginx.conf.template").read_text()

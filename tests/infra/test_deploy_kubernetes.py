@@ -2,6 +2,9 @@
 
 import json
 import re
+import shutil
+import textwrap
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -212,6 +215,57 @@ def test_images_are_this_version_and_cuda_where_there_are_gpus(objects: Objects)
         (container,) = template["spec"]["containers"]
         gpus = container["resources"]["limits"].get("nvidia.com/gpu")
         assert (gpus == "1") == container["image"].endswith("-cuda") == name.startswith("gpu")
+
+
+@pytest.fixture
+def guides(tmp_path: Path) -> tuple[Path, str]:
+    """A copy of the files with the guide's overlay, `mine`; and what the guide adds for managed databases."""
+    kuberay = tmp_path / "kuberay"
+    shutil.copytree(INFRA / "kuberay", kuberay)
+    (kuberay / "overlays" / "mine").mkdir()
+    guide = (REPO / "docs" / "ops" / "install.md").read_text()
+    blocks = [textwrap.dedent(b) for b in re.findall(r"\n +```yaml\n(.*?)\n +```", guide, flags=re.DOTALL)]
+    overlay, without = blocks
+    (kuberay / "overlays" / "mine" / "kustomization.yaml").write_text(f"{overlay}\n")
+    return kuberay, f"{textwrap.indent(without, '  ')}\n"
+
+
+def test_an_overlay_as_the_guide_has_it_names_both_images(guides: tuple[Path, str]) -> None:
+    kuberay, _ = guides
+    mine = kuberay / "overlays" / "mine" / "kustomization.yaml"
+    mine.write_text(mine.read_text().replace(__version__, "9.9.9"))
+    objects = rendered("mine", kuberay)
+    image = "registry.example.com/screenalyzer:9.9.9"
+    used = {n: {c["image"] for c in t["spec"]["containers"]} for n, t in _templates(objects).items()}
+    assert used == {
+        "postgres": {"postgres:17-bookworm"}, "redis": {"redis:7.2-bookworm"},
+        **{name: {image} for name in ("head", "cpu", "screenalyzer-ui", "screenalyzer-migrate")},
+        **{name: {f"{image}-cuda"} for name in ("gpu", "gpu-spot")},
+    }  # fmt: skip
+    (settings,) = of_kind(objects, "ConfigMap", "screenalyzer-settings")
+    assert settings["data"]["SCREENALYZER_API__PUBLIC_URL"] == "https://faces.studio.example"
+    for ingress in of_kind(objects, "Ingress"):
+        assert ingress["spec"]["rules"][0]["host"] == "faces.studio.example"
+
+
+def test_an_overlay_takes_managed_databases_as_the_guide_says(guides: tuple[Path, str]) -> None:
+    kuberay, without = guides
+    before = {(o["kind"], o["metadata"]["name"]) for o in rendered("mine", kuberay)}
+    with (kuberay / "overlays" / "mine" / "kustomization.yaml").open("a") as file:
+        file.write(without)
+    after = {(o["kind"], o["metadata"]["name"]) for o in rendered("mine", kuberay)}
+    kinds = ("Service", "StatefulSet", "NetworkPolicy", "PodDisruptionBudget")
+    both = {(kind, name) for kind in kinds for name in ("postgres", "redis")}
+    assert before - after == {*both, ("ConfigMap", "redis")}
+    assert after <= before
+
+
+def test_a_drain_may_take_workers_and_nothing_else(objects: Objects) -> None:
+    held = of_kind(objects, "PodDisruptionBudget")
+    assert {b["metadata"]["name"] for b in held} == {"screenalyzer-head", "postgres", "redis"}
+    assert {b["spec"]["maxUnavailable"] for b in held} == {0}
+    config = yaml.safe_load(_service(objects)["spec"]["serveConfigV2"])
+    assert config["proxy_location"] == "HeadOnly", "no worker is ever ready, so no budget could count them"
 
 
 def test_a_head_starts_on_tables_of_its_version_and_finds_its_cluster_again(objects: Objects) -> None:

@@ -1,20 +1,24 @@
 """Both files of the cluster launcher: Ray's schema, autoscaler and provider, and the shell in them."""
 
 import copy
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import boto3
 import pytest
 from moto import mock_aws
 from ray.autoscaler._private.aws.config import bootstrap_aws
 from ray.autoscaler._private.aws.node_provider import AWSNodeProvider
+from ray.autoscaler._private.command_runner import _with_interactive
 from ray.autoscaler._private.util import prepare_config, validate_config
 from support.autoscaling import DECODER, MODEL, TASK, anywhere, launched, without_gpus
 from support.deployments import INFRA, REPO, check_settings, read_env, read_yaml
+
+from services.settings import QueueName
 
 _CLOUD, _OWN = REPO / "ray_cluster.yaml", REPO / "ray_cluster_onprem.yaml"
 _BOTH = pytest.mark.parametrize("path", [_CLOUD, _OWN], ids=["cloud", "onprem"])
@@ -63,6 +67,38 @@ def test_the_head_migrates_starts_ray_and_deploys_in_this_order(path: Path) -> N
 
 
 @_BOTH
+def test_a_login_shell_finds_the_programs_and_they_the_settings(path: Path, tmp_path: Path) -> None:
+    config = read_yaml(path)
+    env_file = next(t for t, s in config["file_mounts"].items() if s == "infra/cluster.env")
+    app = tmp_path / Path(env_file).parent.name
+    ray = app / "venv" / "bin" / "ray"
+    ray.parent.mkdir(parents=True)
+    ray.write_text('#!/bin/sh\necho "$@ with $RAY_AUTH_TOKEN for $SCREENALYZER_API__CORS_ORIGINS"\n')
+    ray.chmod(0o755)
+    (tmp_path / ".bashrc").touch()
+    (tmp_path / ".profile").write_text("PATH=$HOME/own:$PATH")
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    (command,) = (c for c in config["setup_commands"] if ".profile" in c)
+    for _ in range(2):
+        subprocess.run(["bash", "-c", command], env=env, check=True)
+    profile = (tmp_path / ".profile").read_text().splitlines()
+    assert (len(profile), profile[0]) == (2, "PATH=$HOME/own:$PATH")
+
+    def said(command: str) -> str:
+        words = " ".join(_with_interactive(command))  # as `ray exec` sends it over SSH
+        done = subprocess.run(
+            ["sh", "-c", words], capture_output=True, text=True, env=env, check=False,
+            stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        return done.stdout
+
+    assert said("echo it logs in") == "it logs in\n", "before the settings are there, too"
+    example = (INFRA / "cluster.env.example").read_text()
+    (app / "cluster.env").write_text(example.replace("RAY_AUTH_TOKEN=", "RAY_AUTH_TOKEN=f00"))
+    assert said("ray status") == 'status with f00 for ["https://screenalyzer.example.com"]\n'
+
+
+@_BOTH
 def test_the_versions_are_the_tested_ones(path: Path) -> None:
     install = [c for c in read_yaml(path)["setup_commands"] if "pip install" in c]
     assert len(install) == 1
@@ -81,6 +117,30 @@ def test_the_example_of_the_environment_is_one(monkeypatch: pytest.MonkeyPatch) 
     assert service.api.trusted_proxies == ("127.0.0.1",)
     assert service.database.startswith("postgresql://")
     assert service.redis.startswith("redis://")
+
+
+def test_what_the_example_leaves_out_are_settings_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "cluster.env"
+    example = (INFRA / "cluster.env.example").read_text()
+    whole.write_text(re.sub(r"^#(?=\w+=)", "", example, flags=re.MULTILINE))
+    env = read_env(whole)
+    assert {"RAY_REDIS_ADDRESS", "RAY_external_storage_namespace"} <= set(env)
+    check_settings(env, monkeypatch)
+
+
+def test_the_largest_cluster_holds_what_the_example_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    service, main_job = check_settings(read_env(INFRA / "cluster.env.example"), monkeypatch)
+    queues, ray, names = service.queues, main_job.ray, get_args(QueueName)
+    assert queues.max_workers > sum(queues.capacity(n) for n in names)
+    gpus = ray.max_replicas * (ray.detector_gpus + ray.embedder_gpus)
+    assert gpus == ray.max_replicas / 2 == 4, "as the comment there and the runbook say"
+    cpus = queues.inference * (ray.decoder_actors or 1) * ray.decoder_cpus + len(names) * ray.task_cpus
+    types = read_yaml(_CLOUD)["available_node_types"]
+    for name in ("gpu-spot", "gpu"):
+        assert gpus <= types[name]["max_workers"] * types[name]["resources"]["GPU"]
+    assert cpus <= types["cpu"]["max_workers"] * types["cpu"]["resources"]["CPU"]
 
 
 def test_nothing_runs_while_nothing_is_to_do() -> None:

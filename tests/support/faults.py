@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from support.programs import cannot_run
 
 _numbers = itertools.count()
 _BLOCK = 64 << 10
@@ -20,12 +20,12 @@ _BLOCK = 64 << 10
 
 @contextmanager
 def small_disk(folder: Path, mib: float) -> Iterator[Path]:
-    """A disk of so many MiB, mounted on the folder for the time of the block; skips where root may not."""
+    """A disk of so many MiB, mounted on the folder for the time of the block; that takes root."""
     folder.mkdir(parents=True, exist_ok=True)
     words = ["mount", "-t", "tmpfs", "-o", f"size={round(mib * 1024)}k,mode=700", "screenalyzer", str(folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=False) if os.geteuid() == 0 else None
     if done is None or done.returncode:
-        pytest.skip(f"no disk can be mounted here: {done.stderr.strip() if done else 'that takes root'}")
+        cannot_run(f"no disk can be mounted here: {done.stderr.strip() if done else 'that takes root'}")
     try:
         yield folder
     finally:
@@ -127,13 +127,13 @@ class FarHost:
 
 @contextmanager
 def far_host() -> Iterator[FarHost]:
-    """Another host for the time of the block; skips where no namespace can be made."""
+    """Another host for the time of the block; that takes root, and leave to make namespaces."""
     host = FarHost(next(_numbers))
     try:
         try:
             host.build()
         except (OSError, subprocess.CalledProcessError) as e:
-            pytest.skip(f"no network namespace can be made here: {getattr(e, 'stderr', e)}")
+            cannot_run(f"no network namespace can be made here: {getattr(e, 'stderr', e)}")
         yield host
     finally:
         host.remove()

@@ -21,8 +21,12 @@ def program(name: str, package: str | None = None) -> str:
 
 
 def do_without(package: str) -> NoReturn:
+    """Skip the test for want of Debian's package; fail it where SCREENALYZER_NEED_PROGRAMS says so."""
+    cannot_run(f"{package} is not on this machine; as root: tools/programs.sh")
+
+
+def cannot_run(reason: str) -> NoReturn:
     """Skip the test, with the reason; fail it where SCREENALYZER_NEED_PROGRAMS says so."""
-    missing = f"{package} is not on this machine; as root: tools/programs.sh"
     if os.environ.get("SCREENALYZER_NEED_PROGRAMS"):
-        pytest.fail(missing)
-    pytest.skip(missing)
+        pytest.fail(reason)
+    pytest.skip(reason)
