@@ -197,3 +197,15 @@ def test_arrows_choose_a_face_of_the_line_up(lineup: ComponentPage) -> None:
     lineup.keys("ArrowDown", "ArrowRight", "f")
     expect(lineup.page.locator(".frame .stage img")).to_have_attribute("src", re.compile("^/frame/"))
     expect(lineup.page.locator(".suspect").nth(1).locator(".big").nth(1)).to_have_class(re.compile("cursor"))
+
+
+def test_the_help_of_the_queue_has_its_own_keys_alone(browser: Browser) -> None:
+    with component_page(browser, "desk", {"mode": "doubts", "user": "u1", "episode": "e1"}) as page:
+        page.open()
+        page.deliver(("view", review(groups=3)))
+        page.keys("?")
+        said = page.page.locator(".help").inner_text()
+        assert "move among the faces" in said
+        assert "U" in page.page.locator(".help kbd").all_inner_texts()
+        assert "T" not in page.page.locator(".help kbd").all_inner_texts()
+        assert "with Shift" not in said

@@ -19,7 +19,6 @@ const NAMING = [
   ["x", "not_face", "X", "not a face (again: it is one)"],
   ["b", "background", "B", "background extra (again: not one)"],
   ["0", "not_person", "0", "not this person"],
-  ["t", "scope", "T", "act on whole tracks, or on the selected faces only"],
 ];
 
 const STEPPING = [
@@ -46,6 +45,7 @@ const PAIRS = [
 const TABLES = {
   faces: [
     ...NAMING,
+    ["t", "scope", "T", "act on whole tracks, or on the selected faces only"],
     ["m", "merge", "M", "merge with another, or the chosen rows"],
     ["J", "next_too", "Shift+J", "choose the next row as well"],
     ["K", "previous_too", "Shift+K", "choose the previous row as well"],
@@ -79,7 +79,7 @@ export function keysOf(mode) {
 /** Help of the keys that no table lists singly. */
 export function moreHelp(mode) {
   const digits = ["1-9", "take that suggestion"];
-  const arrows = ["Arrows", "move among the faces; with Shift they are selected"];
+  const arrows = ["Arrows", mode === "faces" ? "move among the faces; with Shift they are selected" : "move among the faces"];
   if (mode === "manual") return STEPPING;
   return takesNames(mode) ? [digits, arrows] : [["← →", "the left or the right one, for F"]];
 }
