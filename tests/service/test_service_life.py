@@ -89,7 +89,7 @@ def test_pause_flush_and_a_dead_redis_lose_nothing(
         desk.wait(job_id, ("paused",), 10)
     redis.flushall()
     desk.post(f"/v1/jobs/{job_id}/resume")
-    desk.wait_for_stage(job_id, "inference")
+    desk.wait(job_id, ("running", "done"))  # of a short video little may be left
     redis.flushall()
     service.kill("redis-server")
     assert desk.wait(job_id)["state"] == "done"
