@@ -87,18 +87,6 @@ class Desk:
         found: dict[str, Any] = self._until(f"/v1/jobs/{job_id}", lambda j: j["state"] in states, patience_s)
         return found
 
-    def wait_for_stage(
-        self, job_id: str, stage: str, done_ms: int = 0, patience_s: float = 120
-    ) -> dict[str, Any]:
-        """The job, once the stage runs and has come so far."""
-
-        def there(job: Any) -> bool:
-            run = next(s for s in job["stages"] if s["stage"] == stage)
-            return bool(run["state"] == "running" and run["done_ms"] >= done_ms)
-
-        found: dict[str, Any] = self._until(f"/v1/jobs/{job_id}", there, patience_s)
-        return found
-
     def _until(self, path: str, good: Callable[[Any], Any], patience_s: float) -> Any:
         deadline = time.monotonic() + patience_s
         while not good(found := self.get(path)):

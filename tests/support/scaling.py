@@ -59,7 +59,8 @@ def grow(home: Path, redis: RealRedis, videos: Sequence[Path], gpu_nodes: int) -
 
 
 def _fps(log: Path) -> float:
-    batches = sorted((float(end), int(frames)) for _, end, frames in map(str.split, log.open()))
+    lines = log.read_text().splitlines()
+    batches = sorted((float(end), int(frames)) for _, end, frames in map(str.split, lines))
     first, last = len(batches) // 5, len(batches) * 4 // 5
     frames = sum(n for _, n in batches[first + 1 : last + 1])
     return frames / (batches[last][0] - batches[first][0])
