@@ -40,7 +40,7 @@ def test_the_deployed_file_scales_from_nothing_and_back(
         for what in ("cpu", "detector", "embedder"):
             assert service.cloud.most(what) >= 1
         assert max(look.workers for look in service.cloud.looks) == 2
-        eventually(service.cloud.at_rest, 180, "nodes and replicas are given back")
+        service.cloud.wait_for_rest(180)
         eventually(lambda: service.cloud.looks[-1].workers == 1, 60, "the second worker is let go")
 
 

@@ -164,9 +164,9 @@ def test_episodes_are_uploaded_and_processed(
 
 
 def test_a_job_is_paused_resumed_cancelled_and_done_again(
-    service: RunningService, short_season: "list[DemoEpisode]"
+    service: RunningService, longer: "DemoEpisode"
 ) -> None:
-    sent = service.cli("upload", str(short_season[2].video), "--show", "stop and go", "--json")
+    sent = service.cli("upload", str(longer.video), "--show", "stop and go", "--json")
     job_id = _json(sent)[0]["job_id"]
     eventually(lambda: _get(service, f"jobs/{job_id}")["state"] == "running", 60, "the job runs")
     assert service.cli("jobs", "pause", job_id).returncode == 0

@@ -11,7 +11,7 @@ from support.desk import Desk, artifact_bytes_of, no_longer_than
 from support.service import RunningService, eventually
 
 from screenalyzer.artifacts import EpisodePaths
-from screenalyzer.demo import DemoEpisode, DemoFormat, build_season
+from screenalyzer.demo import DemoEpisode
 from screenalyzer.evaluation import Truth, score
 from screenalyzer.results import read_timeline
 from services.settings import ServiceSettings
@@ -20,16 +20,10 @@ pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> DemoEpisode:
-    """Long enough that a fast machine, too, has much of it left at the first checkpoint."""
-    return build_season(tmp_path_factory.mktemp("film"), form=DemoFormat(640, 360, 36))[0]
-
-
-@pytest.fixture(scope="module")
-def quiet(service: RunningService, film: DemoEpisode) -> dict[str, bytes]:
+def quiet(service: RunningService, longer: DemoEpisode) -> dict[str, bytes]:
     """Artifacts of an episode that nobody disturbed."""
     desk = Desk(service.url, lambda: service.admin_token)
-    job = desk.wait(desk.job_of(desk.upload(film.video, "quiet", episode="e")))
+    job = desk.wait(desk.job_of(desk.upload(longer.video, "quiet", episode="e")))
     assert job["state"] == "done", job
     return artifact_bytes_of(service.root, "quiet", nameless=True)
 
@@ -38,9 +32,9 @@ def _paths(service: RunningService, show: str) -> EpisodePaths:
     return EpisodePaths(service.root, show, "e")
 
 
-def _under_way(service: RunningService, desk: Desk, film: DemoEpisode, show: str) -> str:
+def _under_way(service: RunningService, desk: Desk, longer: DemoEpisode, show: str) -> str:
     """A job that has its first checkpoint, and far to go."""
-    job_id = desk.job_of(desk.upload(film.video, show, episode="e"))
+    job_id = desk.job_of(desk.upload(longer.video, show, episode="e"))
     eventually(lambda: any(_paths(service, show).chunks.glob("done-*.json")), 120, "a checkpoint")
     return job_id
 
@@ -57,26 +51,26 @@ def _check_same(service: RunningService, show: str, quiet: dict[str, bytes]) -> 
 
 
 def test_an_uploaded_episode_comes_out_right(
-    service: RunningService, quiet: dict[str, bytes], film: DemoEpisode
+    service: RunningService, quiet: dict[str, bytes], longer: DemoEpisode
 ) -> None:
     found = read_timeline(_paths(service, "quiet"))
-    assert score(Truth.load(film.truth), found).f1 >= 0.9
+    assert score(Truth.load(longer.truth), found).f1 >= 0.9
 
 
 def test_the_same_file_twice_is_one_video(
-    service: RunningService, desk: Desk, quiet: dict[str, bytes], film: DemoEpisode
+    service: RunningService, desk: Desk, quiet: dict[str, bytes], longer: DemoEpisode
 ) -> None:
     before = sorted((service.root / "videos").rglob("*.mp4"))
-    job = desk.wait(desk.job_of(desk.upload(film.video, "again", episode="e")))
+    job = desk.wait(desk.job_of(desk.upload(longer.video, "again", episode="e")))
     assert job["state"] == "done"
     assert sorted((service.root / "videos").rglob("*.mp4")) == before
     _check_same(service, "again", quiet)
 
 
 def test_cancel_takes_hold_in_5_s_and_resume_goes_on(
-    service: RunningService, desk: Desk, quiet: dict[str, bytes], film: DemoEpisode
+    service: RunningService, desk: Desk, quiet: dict[str, bytes], longer: DemoEpisode
 ) -> None:
-    job_id = _under_way(service, desk, film, "cancelled")
+    job_id = _under_way(service, desk, longer, "cancelled")
     with no_longer_than(5):
         desk.post(f"/v1/jobs/{job_id}/cancel")
         desk.wait(job_id, ("cancelled",), 10)
@@ -90,9 +84,9 @@ def test_cancel_takes_hold_in_5_s_and_resume_goes_on(
 
 
 def test_pause_flush_and_a_dead_redis_lose_nothing(
-    service: RunningService, desk: Desk, quiet: dict[str, bytes], film: DemoEpisode
+    service: RunningService, desk: Desk, quiet: dict[str, bytes], longer: DemoEpisode
 ) -> None:
-    job_id = _under_way(service, desk, film, "flushed")
+    job_id = _under_way(service, desk, longer, "flushed")
     redis = Redis.from_url(ServiceSettings(data_root=service.root).redis)
     redis.flushall()
     with no_longer_than(5):

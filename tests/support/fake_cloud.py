@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -71,11 +72,13 @@ class FakeCloud:
         dashboard: URL that `serve deploy` speaks to.
         env: environment of programs that talk to it.
         looks: from the first to the newest.
+        looked_at: when the newest came, by the monotonic clock.
     """
 
     dashboard: str
     env: Environment
     looks: list[Look] = field(default_factory=list)
+    looked_at: float = 0.0
 
     def deploy(self, config: Path) -> None:
         """`serve deploy`, once the dashboard listens."""
@@ -104,6 +107,16 @@ class FakeCloud:
         """Whether only the head is left, and no replica of a model."""
         now = self.looks[-1]
         return now.nodes == {"head": 1} and not now.of("detector") and not now.of("embedder")
+
+    def wait_for_rest(self, within_s: float) -> None:
+        """Until nodes and replicas are given back; where they are not, what is left is said."""
+        deadline = time.monotonic() + within_s
+        while not self.at_rest():
+            ago = time.monotonic() - self.looked_at
+            assert time.monotonic() < deadline, (
+                f"after {within_s:g} s, seen {ago:.0f} s ago: {self.looks[-1]}"
+            )
+            time.sleep(0.5)
 
 
 @contextmanager
@@ -189,6 +202,7 @@ def _listen(looker: "subprocess.Popen[str]", cloud: FakeCloud) -> None:
     assert looker.stdout is not None
     for line in (one for one in looker.stdout if one.startswith("{")):  # Ray says things of its own
         cloud.looks.append(Look(**json.loads(line)))
+        cloud.looked_at = time.monotonic()
 
 
 def _program(*words: str) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from support.object_store import ObjectStore
     from support.processed import Machine
@@ -20,11 +21,21 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def short_season(tmp_path_factory: pytest.TempPathFactory) -> "list[DemoEpisode]":
     """Three short episodes of synthetic people whose truth is known."""
+    return _season(tmp_path_factory.mktemp("short-season"), 12)
+
+
+@pytest.fixture(scope="session")
+def longer(tmp_path_factory: pytest.TempPathFactory) -> "DemoEpisode":
+    """One that a fast machine, too, is far from through with at the first checkpoint."""
+    return _season(tmp_path_factory.mktemp("longer"), 36)[0]
+
+
+def _season(folder: "Path", seconds: float) -> "list[DemoEpisode]":
     from screenalyzer.demo import DemoFormat, build_season
 
     if find_spec("openpeople") is None:
         pytest.skip("the package openpeople (extra 'demo') is not installed")
-    return build_season(tmp_path_factory.mktemp("short-season"), form=DemoFormat(640, 360, 12))
+    return build_season(folder, form=DemoFormat(640, 360, seconds))
 
 
 @pytest.fixture(scope="session")

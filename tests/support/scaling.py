@@ -8,7 +8,6 @@ from pathlib import Path
 from support.cloud_service import cloud_service
 from support.fake_cloud import Look, NodeType
 from support.redis_server import RealRedis
-from support.service import eventually
 
 EPISODES = 12
 IDLE_S = 10.0
@@ -54,7 +53,7 @@ def grow(home: Path, redis: RealRedis, videos: Sequence[Path], gpu_nodes: int) -
         jobs = service.queue([videos[n % len(videos)] for n in range(EPISODES)], "t")
         states = [str(service.desk.wait(j, patience_s=_PATIENCE_S)["state"]) for j in jobs]
         seconds = time.monotonic() - began
-        eventually(service.cloud.at_rest, 240, "nodes and replicas are given back")
+        service.cloud.wait_for_rest(240)
         return Growth(gpu_nodes, states, seconds, _fps(home / "detector.log"), service.cloud.looks)
 
 
