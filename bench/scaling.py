@@ -14,11 +14,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from support.redis_server import RealRedis
-from support.scaling import Growth, grow
+from support.scaling import Growth, grow, table
 
 from screenalyzer.demo import DemoFormat, build_season
-
-_EVERY_S = 10
 
 
 def main() -> None:
@@ -32,7 +30,7 @@ def main() -> None:
     for count in args.nodes:
         with tempfile.TemporaryDirectory(dir="/tmp", prefix="grow-") as name:
             runs.append(_run(Path(name), count))
-        _show(runs[-1])
+        print(table(runs[-1]), flush=True)
     print("\n| GPU nodes | frames/s | against one | all twelve done after |\n|---|---|---|---|")
     for run in runs:
         print(f"| {run.gpu_nodes} | {run.fps:.1f} | {run.fps / runs[0].fps:.2f} | {run.seconds:.0f} s |")
@@ -49,17 +47,6 @@ def _run(home: Path, count: int) -> Growth:
         return grow(home, redis, videos, count)
     finally:
         redis.kill()
-
-
-def _show(run: Growth) -> None:
-    print(f"\nat most {run.gpu_nodes} GPU nodes: {run.states.count('done')} of {len(run.states)} done")
-    print("| s | CPU nodes | GPU nodes | detectors | embedders | workers |\n|---|---|---|---|---|---|")
-    due = 0.0
-    for look in run.looks:
-        if look.at_s >= due:
-            counts = " | ".join(str(look.of(what)) for what in ("cpu", "gpu", "detector", "embedder"))
-            print(f"| {look.at_s:.0f} | {counts} | {look.workers} |", flush=True)
-            due = look.at_s + _EVERY_S
 
 
 if __name__ == "__main__":

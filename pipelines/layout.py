@@ -17,6 +17,10 @@ _ROUNDING = 1e-6
 # A label of nodes that come and go: `gpu` or `cpu`. A node that lasts, such as the head, has neither.
 NODE_KIND: Final = "screenalyzer.io/kind"
 
+# The label by which Ray names each node. It binds an actor to a node, which a soft
+# NodeAffinitySchedulingStrategy was seen not to do (docs/adr/0013-crew-and-elastic.md).
+NODE_ID: Final = "ray.io/node-id"
+
 
 @dataclass(frozen=True)
 class Layout:

@@ -5,6 +5,7 @@ published, and now and then how far every episode is. Nobody waits without a wor
 moves is given up.
 """
 
+import gc
 import logging
 import queue
 import threading
@@ -125,8 +126,15 @@ def read_segments(
         ReadingStoppedError: it broke, or nothing moved for ten minutes.
     """
     board = ray.remote(num_cpus=0, max_restarts=-1, **layout.where_it_lasts)(Board).remote()
+    try:
+        yield from _follow(partial(_dataset, rows, work, layout, handles, Reporter(board)), board)
+    finally:
+        ray.kill(board)
+        gc.collect()  # a Dataset refers to itself, and Ray keeps a process for as long as that owns objects
+
+
+def _follow(stream: Any, board: Any) -> Iterator[dict[str, Any] | ReadSoFar]:
     heard: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
-    stream = partial(_dataset, rows, work, layout, handles, Reporter(board))
     threading.Thread(target=_pump, args=(stream, heard), daemon=True).start()
     read = ReadSoFar({})
     moved = time.monotonic()

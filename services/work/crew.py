@@ -17,11 +17,10 @@ import ray
 from pydantic import Field
 from ray import serve
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, RayActorError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from pipelines.layout import plan_layout
+from pipelines.layout import NODE_ID, plan_layout
 from screenalyzer.settings import Settings, Slice
 from services.context import Services
 from services.db.models import StageRun
@@ -151,7 +150,7 @@ class Crew:
         actor = ray.remote(num_cpus=0, max_restarts=-1, max_concurrency=4)(Worker)
         return actor.options(
             name=f"worker-{number}-{here.get_actor_id()[:8]}",
-            scheduling_strategy=NodeAffinitySchedulingStrategy(here.get_node_id(), soft=True),
+            label_selector={NODE_ID: here.get_node_id()},
         ).remote(f"{self._name}-{number}", self._services.main_job, self._embedder, self._layout)
 
     def _ask(self) -> dict[int, bool]:

@@ -9,7 +9,7 @@ import pytest
 from support.cloud_service import cloud_service
 from support.fake_cloud import NodeType
 from support.redis_server import RealRedis
-from support.scaling import EPISODES, grow
+from support.scaling import EPISODES, grow, table
 from support.service import eventually
 
 if TYPE_CHECKING:
@@ -39,9 +39,10 @@ def test_the_deployed_file_scales_from_nothing_and_back(
         assert [service.desk.wait(j, patience_s=600)["state"] for j in jobs] == ["done"] * len(videos)
         for what in ("cpu", "detector", "embedder"):
             assert service.cloud.most(what) >= 1
-        assert max(look.workers for look in service.cloud.looks) == 2
+        assert max(sum(look.workers.values()) for look in service.cloud.looks) == 2
         service.cloud.wait_for_rest(180)
-        eventually(lambda: service.cloud.looks[-1].workers == 1, 60, "the second worker is let go")
+        eventually(lambda: service.cloud.looks[-1].workers == {"head": 1}, 60, "the second worker is let go")
+        assert {kind for look in service.cloud.looks for kind in look.workers} == {"head"}
 
 
 @pytest.mark.long
@@ -51,11 +52,12 @@ def test_twelve_episodes_bring_nodes_replicas_and_workers_and_let_them_go(
     videos = [e.video for e in short_season]
     one, two, four = (grow(_folder(tmp_path, n), real_redis, videos, n) for n in (1, 2, 4))
     for run in (one, two, four):
-        log.info("%d GPU nodes: %.1f frames/s, all done after %.0f s", run.gpu_nodes, run.fps, run.seconds)
+        log.info(table(run))
         assert run.states == ["done"] * EPISODES
         for what in ("gpu", "detector", "embedder"):
             assert max(look.of(what) for look in run.looks) == run.gpu_nodes
         assert max(look.of("cpu") for look in run.looks) >= 1
+        assert {kind for look in run.looks for kind in look.workers} == {"head"}
     assert two.fps > 1.5 * one.fps
     assert four.fps > 2 * one.fps
 

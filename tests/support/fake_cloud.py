@@ -50,13 +50,15 @@ class Look:
         at_s: seconds since the first look.
         nodes: by kind; `head` is the one without.
         apps: status, message and replicas that run, by application.
-        workers: actors of the crew.
+        workers: actors of the crew, by the kind of their node.
+        boards: actors that a run begins to hear from its decoders.
     """
 
     at_s: float
     nodes: dict[str, int]
     apps: dict[str, dict[str, Any]]
-    workers: int
+    workers: dict[str, int]
+    boards: int
 
     def of(self, what: str) -> int:
         """How many nodes of a kind, or replicas of `screenalyzer-<what>`, run."""
@@ -104,9 +106,10 @@ class FakeCloud:
         return max((look.of(what) for look in self.looks), default=0)
 
     def at_rest(self) -> bool:
-        """Whether only the head is left, and no replica of a model."""
+        """Whether only the head is left, no replica of a model, and nothing of a run."""
         now = self.looks[-1]
-        return now.nodes == {"head": 1} and not now.of("detector") and not now.of("embedder")
+        left = now.of("detector") + now.of("embedder") + now.boards
+        return now.nodes == {"head": 1} and not left
 
     def wait_for_rest(self, within_s: float) -> None:
         """Until nodes and replicas are given back; where they are not, what is left is said."""

@@ -14,6 +14,8 @@ from typing import Any
 import ray
 from ray import serve
 from ray.exceptions import RayError
+from ray.util.state import list_actors
+from ray.util.state.exception import RayStateApiException
 
 from pipelines.layout import NODE_KIND
 
@@ -24,7 +26,7 @@ def main() -> None:
     while True:
         try:
             look = {"at_s": round(time.monotonic() - began, 1), **_look()}
-        except (RayError, TimeoutError):  # a busy machine answers late
+        except (RayError, RayStateApiException, TimeoutError):  # a busy machine answers late
             traceback.print_exc()
         else:
             sys.stdout.write(json.dumps(look) + "\n")
@@ -33,7 +35,7 @@ def main() -> None:
 
 
 def _look() -> dict[str, Any]:
-    kinds = Counter(n["Labels"].get(NODE_KIND, "head") for n in ray.nodes() if n["Alive"])
+    kind_of = {n["NodeID"]: n["Labels"].get(NODE_KIND, "head") for n in ray.nodes() if n["Alive"]}
     apps = {
         name: {
             "status": app.status.value,
@@ -42,9 +44,10 @@ def _look() -> dict[str, Any]:
         }
         for name, app in serve.status().applications.items()
     }
-    named = ray.util.list_named_actors(all_namespaces=True)
-    workers = sum(actor["name"].startswith("worker-") for actor in named)
-    return {"nodes": kinds, "apps": apps, "workers": workers}
+    alive = list_actors(filters=[("state", "=", "ALIVE")], limit=10_000)
+    workers = Counter(kind_of.get(actor.node_id, "gone") for actor in alive if actor.class_name == "Worker")
+    boards = sum(actor.class_name == "Board" for actor in alive)
+    return {"nodes": Counter(kind_of.values()), "apps": apps, "workers": workers, "boards": boards}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ IDLE_S = 10.0
 # Some hundred times what a GPU takes for a batch of eight, so that two busy cores can feed four of them.
 STAND_IN_S = {"detector": 6.0, "embedder": 4.0}
 _PATIENCE_S = 1500
+_SHOWN_EVERY_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,23 @@ def grow(home: Path, redis: RealRedis, videos: Sequence[Path], gpu_nodes: int) -
         seconds = time.monotonic() - began
         service.cloud.wait_for_rest(240)
         return Growth(gpu_nodes, states, seconds, _fps(home / "detector.log"), service.cloud.looks)
+
+
+def table(run: Growth) -> str:
+    """What ran, every ten seconds, as Markdown."""
+    done = f"{run.states.count('done')} of {len(run.states)} done after {run.seconds:.0f} s"
+    lines = [
+        f"\nat most {run.gpu_nodes} GPU nodes: {done}, {run.fps:.1f} frames/s",
+        "| s | CPU nodes | GPU nodes | detectors | embedders | workers |",
+        "|---|---|---|---|---|---|",
+    ]
+    due = 0.0
+    for look in run.looks:
+        if look.at_s >= due:
+            counts = " | ".join(str(look.of(what)) for what in ("cpu", "gpu", "detector", "embedder"))
+            lines.append(f"| {look.at_s:.0f} | {counts} | {sum(look.workers.values())} |")
+            due = look.at_s + _SHOWN_EVERY_S
+    return "\n".join(lines)
 
 
 def _fps(log: Path) -> float:
