@@ -10,7 +10,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -110,8 +111,8 @@ def segment_rows(paths: EpisodePaths, left: Backlog) -> list[SegmentRow]:
 
 def read_segments(
     rows: Sequence[SegmentRow], work: SegmentWork, layout: Layout, handles: tuple[Any, Any]
-) -> Iterator[dict[str, Any] | ReadSoFar]:
-    """Read until the stream has ended.
+) -> "Generator[dict[str, Any] | ReadSoFar]":
+    """Read until the stream has ended, or until this is closed.
 
     Args:
         rows: segments, in the order in which they are read.
@@ -129,7 +130,8 @@ def read_segments(
     try:
         yield from _follow(partial(_dataset, rows, work, layout, handles, Reporter(board)), board)
     finally:
-        ray.kill(board)
+        with suppress(RayError):  # the cluster is gone
+            ray.kill(board)
         gc.collect()  # a Dataset refers to itself, and Ray keeps a process for as long as that owns objects
 
 

@@ -10,7 +10,7 @@ episode is finished while the others are still being read. A failure is a value:
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -176,12 +176,13 @@ class Season:
         work = SegmentWork(root, self._settings, self._embedder)
         why = _UNHEARD
         try:
-            for news in read_segments(rows, work, self._layout, handles):
-                if isinstance(news, ReadSoFar):
-                    self._show(news.ms)
-                    self._reap(timeout=0)
-                else:
-                    self._chunk_read(news)
+            with closing(read_segments(rows, work, self._layout, handles)) as stream:
+                for news in stream:
+                    if isinstance(news, ReadSoFar):
+                        self._show(news.ms)
+                        self._reap(timeout=0)
+                    else:
+                        self._chunk_read(news)
         except ReadingStoppedError as e:
             why = str(e)
         for key, episode in self._episodes.items():

@@ -5,7 +5,7 @@ stage, or how often it was begun.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,15 +139,16 @@ def _read(work: StageWork, missing: set[int], rows: list[Any], models: ModelsFor
     with cluster(work.settings.ray) as layout, models(work.settings, layout) as handles:
         shared = SegmentWork(root, work.settings, work.embedder)
         try:
-            for news in read_segments(rows, shared, layout, handles):
-                if isinstance(news, ReadSoFar):
-                    now_ms = news.ms.get(work.job.key, 0)
-                    tell(work.job.key, now_ms - read_ms)
-                    read_ms = now_ms
-                elif news["error"]:
-                    _raise(work, str(news["error"]))
-                else:
-                    missing.discard(int(news["chunk"]))
+            with closing(read_segments(rows, shared, layout, handles)) as stream:
+                for news in stream:
+                    if isinstance(news, ReadSoFar):
+                        now_ms = news.ms.get(work.job.key, 0)
+                        tell(work.job.key, now_ms - read_ms)
+                        read_ms = now_ms
+                    elif news["error"]:
+                        _raise(work, str(news["error"]))
+                    else:
+                        missing.discard(int(news["chunk"]))
         except ReadingStoppedError as e:
             raise InferenceError(f"{e}.") from e
     if missing:
