@@ -53,6 +53,7 @@ ENV PATH=/opt/screenalyzer/venv/bin:$PATH \
     OMP_NUM_THREADS=1 \
     RAY_USAGE_STATS_ENABLED=0 \
     RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S=0.5 \
+    RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=services.proxy:middlewares \
     SCREENALYZER_DATA_ROOT=/data \
     SCREENALYZER_API__HOST=0.0.0.0 \
     SCREENALYZER_EMBED__CACHE_DIR=/opt/screenalyzer/weights

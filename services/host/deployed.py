@@ -129,6 +129,7 @@ def worker_environment(settings: ServiceSettings, embedder: str) -> dict[str, st
         "FORWARDED_ALLOW_IPS": ",".join(settings.api.trusted_proxies),
         # Serve looks at its proxy every 10 s and believes the third failure: half a minute without an API.
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "services.proxy:middlewares",
         "RAY_COLOR_PREFIX": "0",  # what workers say goes into a log
     }
 

@@ -96,7 +96,7 @@ class Desk:
 
 
 # They name the show, which tests of one file under several shows must look past.
-_NAMING = ("manifest.json", "clusters.parquet", "selected_samples.csv")
+_NAMING = ("manifest.json", "clusters.parquet", "selected_samples.csv", "low_confidence.parquet")
 
 
 def artifact_bytes_of(root: Path, show: str, *, nameless: bool = False) -> dict[str, bytes]:

@@ -145,6 +145,7 @@ def fake_cloud(env: Mapping[str, str], types: Mapping[str, NodeType], idle_s: fl
         "RAY_enable_autoscaler_v2": "1",
         "AUTOSCALER_UPDATE_INTERVAL_S": "1",
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "services.proxy:middlewares",
         "OMP_NUM_THREADS": "1",
     }
     head = {
