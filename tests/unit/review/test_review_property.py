@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from review_worlds import Plan, Session, world
 
@@ -162,6 +162,7 @@ def many(examples: int) -> settings:
 
 @many(350)
 @given(k=st.integers(0, WORLDS - 1), steps=STEPS)
+@example(k=WORLDS - 1, steps=[(12, 0, 1, 0), (0, 2, 29, 1)])  # a part divided, what is beside it locked
 def test_edits_kept_up_to_date_equal_a_fresh_desk_and_undo_gives_everything_back(k, steps):
     session = Session(base(k), *decided(k))
     first = session.desk.decisions.canonical(), session.desk.snapshot()
