@@ -134,21 +134,23 @@ def _standing(paths: EpisodePaths, settings: Settings, upstream: str) -> bool:
 
 
 def _read(work: StageWork, missing: set[int], rows: list[Any], models: ModelsFor, board: Any) -> None:
-    root, tell = work.job.paths.root, Reporter(board)
+    shared, tell = SegmentWork(work.job.paths.root, work.settings, work.embedder), Reporter(board)
     read_ms = 0
-    with cluster(work.settings.ray) as layout, models(work.settings, layout) as handles:
-        shared = SegmentWork(root, work.settings, work.embedder)
+    with (
+        cluster(work.settings.ray) as layout,
+        models(work.settings, layout) as handles,
+        closing(read_segments(rows, shared, layout, handles)) as stream,
+    ):
         try:
-            with closing(read_segments(rows, shared, layout, handles)) as stream:
-                for news in stream:
-                    if isinstance(news, ReadSoFar):
-                        now_ms = news.ms.get(work.job.key, 0)
-                        tell(work.job.key, now_ms - read_ms)
-                        read_ms = now_ms
-                    elif news["error"]:
-                        _raise(work, str(news["error"]))
-                    else:
-                        missing.discard(int(news["chunk"]))
+            for news in stream:
+                if isinstance(news, ReadSoFar):
+                    now_ms = news.ms.get(work.job.key, 0)
+                    tell(work.job.key, now_ms - read_ms)
+                    read_ms = now_ms
+                elif news["error"]:
+                    _raise(work, str(news["error"]))
+                else:
+                    missing.discard(int(news["chunk"]))
         except ReadingStoppedError as e:
             raise InferenceError(f"{e}.") from e
     if missing:

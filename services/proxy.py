@@ -3,21 +3,17 @@
 Serve calls `middlewares` where RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=services.proxy:middlewares.
 """
 
-import json
 from typing import Final
 
 from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.api.problems import problem
 
 # By which Serve's own 404 is known: the API, which has every path, answers its own as a problem.
 _OF_SERVE: Final = b"text/plain"
-_PROBLEM: Final = {
-    "type": "about:blank",
-    "title": "Service Unavailable",
-    "status": 503,
-    "code": "starting",
-    "detail": "The API is starting. Try again in a moment.",
-}
+_DETAIL: Final = "The API is starting. Try again in a moment."
 
 
 class StartingIsNotGone:
@@ -37,22 +33,14 @@ class StartingIsNotGone:
 
         async def checked(message: Message) -> None:
             nonlocal starting
-            if message["type"] == "http.response.start":
-                starting = message["status"] == 404 and _media_type(message).startswith(_OF_SERVE)
-                await send(_START if starting else message)
-            elif not starting:
+            if message["type"] == "http.response.start" and _is_serves_own(message):
+                starting = True
+                answer = problem(Request(scope), 503, "starting", _DETAIL, {"retry-after": "1"})
+                await answer(scope, receive, send)
+            if not starting:
                 await send(message)
-            elif not message.get("more_body", False):
-                await send({"type": "http.response.body", "body": _body(str(scope["path"]))})
 
         await self._app(scope, receive, checked)
-
-
-_START: Final[Message] = {
-    "type": "http.response.start",
-    "status": 503,
-    "headers": [(b"content-type", b"application/problem+json"), (b"retry-after", b"1")],
-}
 
 
 def middlewares() -> list[Middleware]:
@@ -60,9 +48,6 @@ def middlewares() -> list[Middleware]:
     return [Middleware(StartingIsNotGone)]
 
 
-def _media_type(start: Message) -> bytes:
-    return next((bytes(value) for name, value in start["headers"] if name.lower() == b"content-type"), b"")
-
-
-def _body(path: str) -> bytes:
-    return json.dumps({**_PROBLEM, "instance": path}).encode()
+def _is_serves_own(start: Message) -> bool:
+    kind = next((bytes(value) for name, value in start["headers"] if name.lower() == b"content-type"), b"")
+    return bool(start["status"] == 404 and kind.startswith(_OF_SERVE))

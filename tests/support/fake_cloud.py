@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -74,13 +73,11 @@ class FakeCloud:
         dashboard: URL that `serve deploy` speaks to.
         env: environment of programs that talk to it.
         looks: from the first to the newest.
-        looked_at: when the newest came, by the monotonic clock.
     """
 
     dashboard: str
     env: Environment
     looks: list[Look] = field(default_factory=list)
-    looked_at: float = 0.0
 
     def deploy(self, config: Path) -> None:
         """`serve deploy`, once the dashboard listens."""
@@ -113,13 +110,11 @@ class FakeCloud:
 
     def wait_for_rest(self, within_s: float) -> None:
         """Until nodes and replicas are given back; where they are not, what is left is said."""
-        deadline = time.monotonic() + within_s
-        while not self.at_rest():
-            ago = time.monotonic() - self.looked_at
-            assert time.monotonic() < deadline, (
-                f"after {within_s:g} s, seen {ago:.0f} s ago: {self.looks[-1]}"
-            )
-            time.sleep(0.5)
+        try:
+            eventually(self.at_rest, within_s, "nodes and replicas are given back")
+        except AssertionError as e:
+            e.add_note(f"the last look was {self.looks[-1]}")
+            raise
 
 
 @contextmanager
@@ -206,7 +201,6 @@ def _listen(looker: "subprocess.Popen[str]", cloud: FakeCloud) -> None:
     assert looker.stdout is not None
     for line in (one for one in looker.stdout if one.startswith("{")):  # Ray says things of its own
         cloud.looks.append(Look(**json.loads(line)))
-        cloud.looked_at = time.monotonic()
 
 
 def _program(*words: str) -> list[str]:
